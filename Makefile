@@ -1,0 +1,166 @@
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# make				module and tools, into build/
+# make modules KVER=6.1		for a kernel of this machine, or 6.1 or 6.12: Debian's
+#				newest, unpacked in the cache; or KDIR=<headers>
+# make install			module, command, library (PREFIX, DESTDIR)
+# make demo			three VMs tell what this is for
+# make check			all tests; check-unit: those that need no VM
+# make bench, make lint, make deps, make clean, make clean-cache
+
+VERSION = $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+PREFIX ?= /usr/local
+CACHE := $(or $(PRMPATH_CACHE),$(HOME)/.cache/dm-prmpath)
+LINES := 6.1 6.12
+.DEFAULT_GOAL := all
+
+all: modules tools
+
+# --- which kernel -----------------------------------------------------------------
+
+newest = $(shell ls -d $(1) 2>/dev/null | sort -V | tail -n 1)
+headers_of = $(wildcard /lib/modules/$(1)/build)
+
+ifdef KDIR
+KVER ?= $(shell cat $(KDIR)/include/config/kernel.release)
+else ifdef KVER
+KDIR := $(if $(filter $(KVER),$(LINES)),$(CACHE)/kernels/$(KVER)/build,$(or \
+	$(call headers_of,$(KVER)),/usr/src/linux-headers-$(KVER)))
+else
+KDIR := $(or $(call headers_of,$(shell uname -r)),$(call newest,/lib/modules/*/build),$(call \
+	newest,/usr/src/linux-headers-*-$(shell dpkg --print-architecture 2>/dev/null)))
+KVER := $(if $(KDIR),$(shell cat $(KDIR)/include/config/kernel.release),$(lastword $(LINES)))
+KDIR := $(or $(KDIR),$(CACHE)/kernels/$(KVER)/build)
+endif
+
+# --- the module: each kernel builds from links in a folder of its own -------------
+
+BUILD := build/$(KVER)
+KBUILD = $(MAKE) --no-print-directory -C $(KDIR) M=$(CURDIR)/$(BUILD) CONFIG_DEBUG_INFO_BTF_MODULES=
+
+modules: $(if $(filter $(KVER),$(LINES)),kernel-$(KVER))
+	@mkdir -p $(BUILD)
+	@ln -sfn $(addprefix ../../,Kbuild uapi $(wildcard *.c *.h)) $(BUILD)
+	+$(KBUILD) modules
+
+kernel-%:
+	@scripts/kernels $*
+
+# --- the command and the library --------------------------------------------------
+
+CFLAGS ?= -O2 -g
+WARN := -Wall -Wextra
+INCLUDES := -I. -Iuapi -Itools -Itests
+TOOLS := build/tools
+SONAME := libprmpath.so.1
+tool_cflags = $(WARN) $(INCLUDES) -fPIC -DPRMPATH_VERSION='"$(VERSION)"' \
+	$(shell pkg-config --cflags devmapper smartcols)
+
+tools: $(TOOLS)/prmpath $(TOOLS)/$(SONAME) $(TOOLS)/libprmpath.pc
+
+$(TOOLS)/%.o: tools/%.c tools/libprmpath.h uapi/prmpath.h
+	@mkdir -p $(@D)
+	$(CC) $(tool_cflags) $(CFLAGS) -c -o $@ $<
+
+# The command carries the library inside: it also runs uninstalled.
+$(TOOLS)/prmpath: $(TOOLS)/prmpath.o $(TOOLS)/libprmpath.o
+	$(CC) $(LDFLAGS) -o $@ $^ $(shell pkg-config --libs devmapper smartcols)
+
+$(TOOLS)/$(SONAME): $(TOOLS)/libprmpath.o tools/libprmpath.map
+	$(CC) $(LDFLAGS) -shared -Wl,-soname,$(SONAME) -Wl,--version-script=tools/libprmpath.map \
+		-o $@ $< $(shell pkg-config --libs devmapper)
+
+$(TOOLS)/libprmpath.pc: tools/libprmpath.pc.in
+	@mkdir -p $(@D)
+	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$${prefix}/lib|' \
+		-e 's|@INCLUDEDIR@|$${prefix}/include|' -e 's|@VERSION@|$(VERSION)|' $< > $@
+
+install: modules tools
+	$(KBUILD) INSTALL_MOD_PATH=$(DESTDIR) modules_install
+	$(if $(DESTDIR),,depmod -a $$(cat $(KDIR)/include/config/kernel.release))
+	install -Dt $(DESTDIR)$(PREFIX)/bin $(TOOLS)/prmpath scripts/prmpath-key
+	install -Dt $(DESTDIR)$(PREFIX)/lib $(TOOLS)/$(SONAME)
+	ln -sf $(SONAME) $(DESTDIR)$(PREFIX)/lib/libprmpath.so
+	install -Dt $(DESTDIR)$(PREFIX)/include -m 644 tools/libprmpath.h uapi/prmpath.h
+	install -Dt $(DESTDIR)$(PREFIX)/lib/pkgconfig -m 644 $(TOOLS)/libprmpath.pc
+
+# --- unit tests: the pure sources, unchanged, under sanitizers --------------------
+
+UNIT := build/unit
+PURE := $(wildcard pr_wire.c pr_map.c table.c path_select.c tests/sim/*.c)
+UNIT_TESTS := $(patsubst tests/unit/%.c,$(UNIT)/%,$(wildcard tests/unit/test_*.c))
+UNIT_CFLAGS := -g -O1 $(WARN) $(INCLUDES) -MMD -MP -fsanitize=address,undefined -fno-sanitize-recover
+
+$(UNIT)/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(UNIT_CFLAGS) -c -o $@ $<
+
+# An archive: a test that includes a source to reach its statics does not get it twice.
+$(UNIT)/pure.a: $(PURE:%.c=$(UNIT)/%.o)
+	@rm -f $@
+	$(AR) rcs $@ $^
+
+$(UNIT)/%: tests/unit/%.c $(UNIT)/pure.a
+	$(CC) $(UNIT_CFLAGS) -o $@ $< $(UNIT)/pure.a \
+		$(shell pkg-config --libs cmocka devmapper smartcols)
+
+-include $(wildcard $(UNIT)/*.d $(UNIT)/*/*.d $(UNIT)/*/*/*.d)
+
+check-unit: tools $(UNIT_TESTS)
+	tests/run unit
+
+# --- everything that needs guests -------------------------------------------------
+
+# Prerequisites in steps, because the first installs what the next ones use.
+guests: deps
+	scripts/kernels $(LINES)
+	scripts/guest-image $(LINES)
+	$(foreach line,$(LINES),$(MAKE) --no-print-directory modules KVER=$(line) &&) true
+	$(MAKE) --no-print-directory tools
+
+check: guests
+	$(MAKE) --no-print-directory $(UNIT_TESTS)
+	tests/run unit vm
+
+demo: guests
+	tests/demo/run
+
+bench: guests
+	tests/bench/run
+
+# --- style ------------------------------------------------------------------------
+
+# What does not fit: version checks in code out of the tree; BIT() and u32 where user
+# space compiles it too; layout rules in the tables of TRACE_EVENT.
+CHECKPATCH = $(CACHE)/checkpatch/checkpatch.pl --no-tree --strict --terse --quiet --no-summary \
+	--show-types --ignore
+KERNEL_C = $(filter-out trace.h,$(wildcard *.c *.h uapi/*.h))
+USER_C = $(wildcard tools/*.[ch] tests/unit/*.[ch] tests/sim/*.[ch])
+
+lint: deps $(addprefix lint-,$(LINES))
+	@scripts/kernels checkpatch
+	$(CHECKPATCH) LINUX_VERSION_CODE,BIT_MACRO,PREFER_KERNEL_TYPES -f $(KERNEL_C)
+	$(CHECKPATCH) LINUX_VERSION_CODE,OPEN_ENDED_LINE,PARENTHESIS_ALIGNMENT -f $(wildcard trace.h)
+	$(CHECKPATCH) PREFER_KERNEL_TYPES,PREFER_DEFINED_ATTRIBUTE_MACRO,CAMELCASE -f $(USER_C)
+	for f in $(sort $(filter %.c,$(PURE) $(USER_C))); do \
+		clang -Werror $(tool_cflags) -c -o /dev/null $$f || exit; done
+
+# Sparse does not fail the build when it warns.
+lint-%: kernel-%
+	$(MAKE) --no-print-directory modules KVER=lint-$* KDIR=$(CACHE)/kernels/$*/build \
+		W=1 C=2 KCFLAGS=-Werror > build/lint-$*.log 2>&1 || { cat build/lint-$*.log; false; }
+	! grep -E 'warning:|error:' build/lint-$*.log
+
+# --- the rest ---------------------------------------------------------------------
+
+deps:
+	@scripts/deps
+
+clean:
+	rm -rf build
+
+clean-cache:
+	rm -rf $(CACHE)
+
+.PHONY: all modules tools install check-unit check guests demo bench lint deps clean clean-cache
+.SECONDARY:

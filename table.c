@@ -1,0 +1,800 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The table line and open options: one table of features, one of options,
+ * and a reader that complains about the first wrong word by name.
+ */
+#ifdef __KERNEL__
+#include <linux/errno.h>
+#include <linux/kernel.h>
+#include <linux/stdarg.h>
+#include <linux/stddef.h>
+#include <linux/string.h>
+#else
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+#define ARRAY_SIZE(a)	(sizeof(a) / sizeof((a)[0]))
+#ifndef __printf
+#define __printf(...)	/* the kernel build checks the formats */
+#endif
+#endif
+
+#include "table.h"
+#include "uapi/prmpath.h"
+
+/* A buffer being printed to; @len grows on beyond @size, like snprintf's. */
+struct text {
+	char *buf;
+	size_t size;
+	size_t len;
+};
+
+static void __printf(2, 0) vprint(struct text *t, const char *fmt, va_list args)
+{
+	size_t room = t->len < t->size ? t->size - t->len : 0;
+
+	t->len += vsnprintf(room ? t->buf + t->len : NULL, room, fmt, args);
+}
+
+static void __printf(2, 3) print(struct text *t, const char *fmt, ...)
+{
+	va_list args;
+
+	va_start(args, fmt);
+	vprint(t, fmt, args);
+	va_end(args);
+}
+
+/* What the next error is about, such as "pr_poll: "; printed in advance. */
+static void __printf(2, 3) context(struct text *error, const char *fmt, ...)
+{
+	va_list args;
+
+	error->len = 0;
+	va_start(args, fmt);
+	vprint(error, fmt, args);
+	va_end(args);
+}
+
+/* Words are cut in errors so that what was expected always has room. */
+static int __printf(2, 3) fail(struct text *error, const char *fmt, ...)
+{
+	va_list args;
+
+	va_start(args, fmt);
+	vprint(error, fmt, args);
+	va_end(args);
+	return -EINVAL;
+}
+
+/* Open options */
+
+static const struct {
+	const char *name;
+	u32 bit;
+} options[] = {
+	{ "forced",	PRM_OPEN_FORCED },
+	{ "retain",	PRM_OPEN_RETAIN },
+	{ "no_reserve",	PRM_OPEN_NO_RESERVE },
+	{ "single",	PRM_OPEN_SINGLE },
+	{ "bypass",	PRM_OPEN_BYPASS },
+};
+
+#define OPTION_DEFAULT	"default"
+
+/**
+ * prm_options_check - are these option bits a valid set
+ * @bits: PRM_OPEN_* bits, from anywhere
+ *
+ * Return: 0, or -EINVAL for unknown bits and for bypass with company.
+ */
+int prm_options_check(u32 bits)
+{
+	if (bits & ~PRM_OPEN_ALL)
+		return -EINVAL;
+	if ((bits & PRM_OPEN_BYPASS) && bits != PRM_OPEN_BYPASS)
+		return -EINVAL;
+	return 0;
+}
+
+static u32 option_bit(const char *word, size_t len)
+{
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(options); i++)
+		if (strlen(options[i].name) == len &&
+		    !memcmp(options[i].name, word, len))
+			return options[i].bit;
+	return 0;
+}
+
+static int options_parse(const char *words, u32 *bits, struct text *error)
+{
+	const char *word = words;
+	u32 found = 0;
+
+	if (!strcmp(words, OPTION_DEFAULT)) {
+		*bits = 0;
+		return 0;
+	}
+
+	for (;;) {
+		size_t len = strcspn(word, ",");
+		u32 bit = option_bit(word, len);
+
+		if (!bit)
+			return fail(error,
+				    "'%.*s' is no open option, expected default, bypass, or some of forced,retain,no_reserve,single",
+				    len < 32 ? (int)len : 32, word);
+		if (found & bit)
+			return fail(error, "'%.*s' is given twice, expected it once",
+				    (int)len, word);
+		found |= bit;
+		if (!word[len])
+			break;
+		word += len + 1;
+	}
+
+	/* Every bit found is a known one: this is about bypass. */
+	if (prm_options_check(found))
+		return fail(error, "'%.48s' is contradictory, expected bypass alone",
+			    words);
+	*bits = found;
+	return 0;
+}
+
+/**
+ * prm_options_parse - open options from words to bits
+ * @words: "default", or options with commas between them
+ * @bits: PRM_OPEN_* bits; untouched on error
+ * @error: what is wrong with which word
+ *
+ * Return: 0 or -EINVAL.
+ */
+int prm_options_parse(const char *words, u32 *bits, char error[PRM_ERROR_LEN])
+{
+	struct text text = { .buf = error, .size = PRM_ERROR_LEN };
+
+	error[0] = '\0';
+	return options_parse(words, bits, &text);
+}
+
+static void options_print(struct text *t, u32 bits)
+{
+	const char *comma = "";
+	size_t i;
+
+	if (!(bits & PRM_OPEN_ALL)) {
+		print(t, OPTION_DEFAULT);
+		return;
+	}
+	for (i = 0; i < ARRAY_SIZE(options); i++) {
+		if (!(bits & options[i].bit))
+			continue;
+		print(t, "%s%s", comma, options[i].name);
+		comma = ",";
+	}
+}
+
+/**
+ * prm_options_print - open options from bits to words
+ * @bits: PRM_OPEN_* bits
+ * @buf: for the words, in a fixed order
+ * @size: of @buf
+ *
+ * Return: the length of the words, like snprintf.
+ */
+int prm_options_print(u32 bits, char *buf, size_t size)
+{
+	struct text text = { .buf = buf, .size = size };
+
+	options_print(&text, bits);
+	return text.len;
+}
+
+/* Features */
+
+/**
+ * struct feature - a feature word of the table line
+ * @name: the word
+ * @values: number of words that follow it
+ * @parse: takes the values; NULL: there is none and @flag says it all
+ * @print: prints the values; NULL as @parse
+ * @needs_key: makes no sense without pr_key
+ * @flag: PRM_F_* bit of flags and choices
+ * @words: of a choice: bit clear, bit set
+ * @offset: where the value is stored, in struct prm_features
+ * @min: smallest number
+ * @max: largest number
+ */
+struct feature {
+	const char *name;
+	u32 values;
+	int (*parse)(const struct feature *feature, struct prm_features *f,
+		     char **value, struct text *error);
+	void (*print)(const struct feature *feature,
+		      const struct prm_features *f, struct text *t);
+	bool needs_key;
+	u32 flag;
+	const char *words[2];
+	size_t offset;
+	u32 min;
+	u32 max;
+};
+
+static void *field_of(const struct feature *feature, struct prm_features *f)
+{
+	return (char *)f + feature->offset;
+}
+
+static const void *value_of(const struct feature *feature,
+			    const struct prm_features *f)
+{
+	return (const char *)f + feature->offset;
+}
+
+static int read_number(const char *word, u32 min, u32 max, u32 *value,
+		       struct text *error)
+{
+	u64 n;
+
+	if (!path_number(word, &n))
+		return fail(error, "'%.32s' is no number, expected %u to %u",
+			    word, min, max);
+	if (n < min || n > max)
+		return fail(error, "'%.32s' is out of range, expected %u to %u",
+			    word, min, max);
+	*value = n;
+	return 0;
+}
+
+static int parse_number(const struct feature *feature, struct prm_features *f,
+			char **value, struct text *error)
+{
+	return read_number(value[0], feature->min, feature->max,
+			   field_of(feature, f), error);
+}
+
+static void print_number(const struct feature *feature,
+			 const struct prm_features *f, struct text *t)
+{
+	const u32 *number = value_of(feature, f);
+
+	print(t, " %u", *number);
+}
+
+static int parse_options(const struct feature *feature, struct prm_features *f,
+			 char **value, struct text *error)
+{
+	return options_parse(value[0], field_of(feature, f), error);
+}
+
+static void print_options(const struct feature *feature,
+			  const struct prm_features *f, struct text *t)
+{
+	const u32 *bits = value_of(feature, f);
+
+	print(t, " ");
+	options_print(t, *bits);
+}
+
+static int parse_choice(const struct feature *feature, struct prm_features *f,
+			char **value, struct text *error)
+{
+	u32 *flags = field_of(feature, f);
+
+	if (!strcmp(value[0], feature->words[1]))
+		*flags |= feature->flag;
+	else if (strcmp(value[0], feature->words[0]))
+		return fail(error, "'%.32s' is no choice, expected %s or %s",
+			    value[0], feature->words[0], feature->words[1]);
+	return 0;
+}
+
+static void print_choice(const struct feature *feature,
+			 const struct prm_features *f, struct text *t)
+{
+	const u32 *flags = value_of(feature, f);
+
+	print(t, " %s", feature->words[!!(*flags & feature->flag)]);
+}
+
+static int parse_key(const struct feature *feature, struct prm_features *f,
+		     char **value, struct text *error)
+{
+	u64 *key = field_of(feature, f);
+
+	if (!path_number(value[0], key) || !*key)
+		return fail(error,
+			    "'%.32s' is no key, expected a number of 64 bits other than 0, such as 0xabc1",
+			    value[0]);
+	return 0;
+}
+
+static void print_key(const struct feature *feature,
+		      const struct prm_features *f, struct text *t)
+{
+	const u64 *key = value_of(feature, f);
+
+	print(t, " 0x%llx", (unsigned long long)*key);
+}
+
+static const u8 types[] = {
+	PR_TYPE_WRITE_EXCLUSIVE_RO,
+	PR_TYPE_EXCLUSIVE_ACCESS_RO,
+	PR_TYPE_WRITE_EXCLUSIVE_AR,
+	PR_TYPE_EXCLUSIVE_ACCESS_AR,
+	PR_TYPE_WRITE_EXCLUSIVE,
+	PR_TYPE_EXCLUSIVE_ACCESS,
+};
+
+/* Whether a type belongs to the one nexus that reserved (rule 5.8, E13). */
+static bool type_is_one_path(u8 type)
+{
+	return type == PR_TYPE_WRITE_EXCLUSIVE ||
+	       type == PR_TYPE_EXCLUSIVE_ACCESS;
+}
+
+static int parse_type(const struct feature *feature, struct prm_features *f,
+		      char **value, struct text *error)
+{
+	u8 *type = field_of(feature, f);
+	u64 number = 0;
+	size_t i;
+
+	path_number(value[0], &number);
+	for (i = 0; i < ARRAY_SIZE(types); i++) {
+		if (number != types[i] &&
+		    strcmp(value[0], pr_type_name(types[i])))
+			continue;
+		*type = types[i];
+		return 0;
+	}
+	return fail(error,
+		    "'%.32s' is no reservation type, expected 5, 6, 7, 8 (1 and 3 with one path)",
+		    value[0]);
+}
+
+static void print_type(const struct feature *feature,
+		       const struct prm_features *f, struct text *t)
+{
+	const u8 *type = value_of(feature, f);
+
+	print(t, " %u", *type);
+}
+
+static int parse_aptpl(const struct feature *feature, struct prm_features *f,
+		       char **value, struct text *error)
+{
+	bool *aptpl = field_of(feature, f);
+	u32 number = *aptpl;
+	int r;
+
+	r = read_number(value[0], 0, 1, &number, error);
+	if (!r)
+		*aptpl = number;
+	return r;
+}
+
+static void print_aptpl(const struct feature *feature,
+			const struct prm_features *f, struct text *t)
+{
+	const bool *aptpl = value_of(feature, f);
+
+	print(t, " %u", *aptpl);
+}
+
+#define VALUE(kind, field)						\
+	.values = 1, .parse = parse_##kind, .print = print_##kind,	\
+	.offset = offsetof(struct prm_features, field)
+#define NUMBER(field, low, high)					\
+	VALUE(number, field), .min = low, .max = high
+#define CHOICE(bit, clear, set)						\
+	VALUE(choice, flags), .flag = bit, .words = { clear, set }
+
+/*
+ * The order is the order of printing; prm_features.given has a bit for each.
+ * retain_attached_hw_handler is what a bio-based target does anyway; tables
+ * written for dm-multipath have it.
+ */
+static const struct feature features[] = {
+	{ "queue_if_no_path", .flag = PRM_F_QUEUE_IF_NO_PATH },
+	{ "retain_attached_hw_handler", .flag = 0 },
+	{ "path_check", NUMBER(path_check_s, 0, 3600) },
+	{ "pr_key", VALUE(key, key) },
+	{ "pr_type", VALUE(type, type), .needs_key = true },
+	{ "pr_open", VALUE(options, open), .needs_key = true },
+	{ "pr_open_ro", VALUE(options, open_ro), .needs_key = true },
+	{ "pr_timeout", NUMBER(timeout_s, 1, 110), .needs_key = true },
+	{ "pr_poll", NUMBER(poll_s, 0, 3600), .needs_key = true },
+	{ "pr_shared", .flag = PRM_F_SHARED, .needs_key = true },
+	{ "pr_register", CHOICE(PRM_F_REGISTER_AT_OPEN, "configure", "open"),
+	  .needs_key = true },
+	{ "pr_width", NUMBER(width, 0, PRM_MAX_PATHS), .needs_key = true },
+	{ "pr_twin", CHOICE(PRM_F_TWIN_TRUST, "fail", "trust"),
+	  .needs_key = true },
+	{ "pr_aptpl", VALUE(aptpl, aptpl), .needs_key = true },
+	{ "pr_abort", CHOICE(PRM_F_ABORT_OPTIONAL, "required", "optional"),
+	  .needs_key = true },
+};
+
+/* Bit of queue_if_no_path, the first one, in prm_features.given. */
+#define GIVEN_QUEUE	1U
+
+static const struct prm_features feature_defaults = {
+	.type = PR_TYPE_WRITE_EXCLUSIVE_RO,
+	.aptpl = true,
+	.open_ro = PRM_OPEN_BYPASS,
+	.poll_s = 5,
+};
+
+/* Names in any case, as dm-multipath takes them. */
+static const struct feature *feature_find(const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(features); i++)
+		if (!strcasecmp(features[i].name, name))
+			return &features[i];
+	return NULL;
+}
+
+static int fail_no_feature(const char *word, struct text *error)
+{
+	size_t i;
+
+	context(error, "features: '%.32s' is no feature, expected", word);
+	for (i = 0; i < ARRAY_SIZE(features); i++)
+		print(error, " %s", features[i].name);
+	return -EINVAL;
+}
+
+/* The words of the line that are not read yet. */
+struct words {
+	unsigned int left;
+	char **next;
+};
+
+static char *take(struct words *w)
+{
+	w->left--;
+	return *w->next++;
+}
+
+/* Read a number; @error has its context already. */
+static int take_number(struct words *w, u32 min, u32 max, u32 *value,
+		       struct text *error)
+{
+	if (!w->left)
+		return fail(error, "the line ends here, expected %u to %u",
+			    min, max);
+	return read_number(take(w), min, max, value, error);
+}
+
+/* The number of words that follow, and have to be there. */
+static int take_count(struct words *w, u32 *value, struct text *error)
+{
+	u64 n;
+
+	if (!w->left)
+		return fail(error, "the line ends here, expected a number");
+	if (!path_number(*w->next, &n))
+		return fail(error, "'%.32s' is no number, expected one", *w->next);
+	if (n > w->left - 1)
+		return fail(error, "'%.32s' is more than the line has, expected at most %u",
+			    *w->next, w->left - 1);
+	*value = n;
+	take(w);
+	return 0;
+}
+
+/* Cut @count words off @w. */
+static struct words take_words(struct words *w, u32 count)
+{
+	struct words cut = { .left = count, .next = w->next };
+
+	w->left -= count;
+	w->next += count;
+	return cut;
+}
+
+static int parse_feature(struct prm_features *f, struct words *w,
+			 struct text *error)
+{
+	const char *name = take(w);
+	const struct feature *feature = feature_find(name);
+	u32 bit;
+	int r;
+
+	if (!feature)
+		return fail_no_feature(name, error);
+
+	context(error, "%s: ", feature->name);
+	bit = 1U << (feature - features);
+	if (f->given & bit)
+		return fail(error, "given twice, expected it once");
+	if (w->left < feature->values)
+		return fail(error, "the features end here, expected its value");
+
+	if (feature->parse) {
+		r = feature->parse(feature, f, w->next, error);
+		if (r)
+			return r;
+	} else {
+		f->flags |= feature->flag;
+	}
+	take_words(w, feature->values);
+	f->given |= bit;
+	return 0;
+}
+
+static int check_key(const struct prm_features *f, struct text *error)
+{
+	size_t i;
+
+	if (f->key)
+		return 0;
+	for (i = 0; i < ARRAY_SIZE(features); i++) {
+		if (!features[i].needs_key || !(f->given & (1U << i)))
+			continue;
+		context(error, "%s without pr_key, expected pr_key and a key",
+			features[i].name);
+		return -EINVAL;
+	}
+	return 0;
+}
+
+static int parse_features(struct prm_features *f, struct words *w,
+			  struct text *error)
+{
+	struct words mine;
+	u32 count;
+	int r;
+
+	*f = feature_defaults;
+	context(error, "number of features: ");
+	r = take_count(w, &count, error);
+	if (r)
+		return r;
+
+	mine = take_words(w, count);
+	while (mine.left) {
+		r = parse_feature(f, &mine, error);
+		if (r)
+			return r;
+	}
+
+	/* The likeliest slip deserves better than "no number". */
+	if (w->left && feature_find(*w->next)) {
+		context(error,
+			"number of features: '%u' leaves out '%.32s', expected a count of all their words",
+			count, *w->next);
+		return -EINVAL;
+	}
+	return check_key(f, error);
+}
+
+static int parse_hw_handler(struct prm_table *t, struct words *w,
+			    struct text *error)
+{
+	struct words mine;
+	u32 count;
+	int r;
+
+	context(error, "number of hardware handler words: ");
+	r = take_count(w, &count, error);
+	if (r || !count)
+		return r;
+
+	mine = take_words(w, count);
+	t->hw_handler = take(&mine);
+	t->hw_argc = mine.left;
+	t->hw_argv = mine.next;
+	return 0;
+}
+
+static int parse_selector(struct prm_group_line *group, u32 number,
+			  struct words *w, struct text *error)
+{
+	const struct path_selector *s;
+	const char *name;
+	u32 i, count;
+	int r;
+
+	context(error, "group %u: ", number);
+	if (!w->left)
+		return fail(error, "the line ends here, expected a path selector");
+
+	name = take(w);
+	group->selector = path_selector_find(name);
+	if (!group->selector) {
+		fail(error, "'%.32s' is no path selector, expected", name);
+		for (i = 0; (s = path_selector_at(i)); i++)
+			print(error, "%s %s", i ? " or" : "", s->name);
+		return -EINVAL;
+	}
+
+	context(error, "group %u: number of selector words: ", number);
+	r = take_count(w, &count, error);
+	if (!r && count)
+		r = fail(error, "'%u' is too many, expected 0", count);
+	return r;
+}
+
+static int parse_path(struct prm_table *t, u32 group, u32 path_words,
+		      struct words *w, struct text *error)
+{
+	const struct path_selector *selector = t->group[group].selector;
+	struct prm_path_line *path = &t->path[t->paths];
+	const char *expected = NULL;
+	struct words mine;
+	u32 i;
+
+	path->name = take(w);
+	path->group = group;
+	context(error, "group %u: path '%.32s': ", group + 1, path->name);
+	for (i = 0; i < t->paths; i++)
+		if (!strcmp(t->path[i].name, path->name))
+			return fail(error, "already in group %u, expected every path once",
+				    t->path[i].group + 1);
+
+	mine = take_words(w, path_words);
+	path->slot.path = t->paths;
+	path->has_repeat = mine.left > 0;
+	if (selector->path_args(&path->slot, mine.left, mine.next, &expected)) {
+		while (mine.left)
+			print(error, "'%.32s' ", take(&mine));
+		return fail(error, "is wrong, expected %s", expected);
+	}
+	t->paths++;
+	return 0;
+}
+
+static int parse_group(struct prm_table *t, u32 index, struct words *w,
+		       struct text *error)
+{
+	struct prm_group_line *group = &t->group[index];
+	u32 number = index + 1;
+	u32 i, path_words;
+	int r;
+
+	r = parse_selector(group, number, w, error);
+	if (r)
+		return r;
+
+	context(error, "group %u: number of paths: ", number);
+	r = take_number(w, 1, PRM_MAX_PATHS, &group->paths, error);
+	if (r)
+		return r;
+	if (group->paths > PRM_MAX_PATHS - t->paths)
+		return fail(error, "'%u' makes %u in all, expected at most %u",
+			    group->paths, t->paths + group->paths, PRM_MAX_PATHS);
+
+	context(error, "group %u: number of path words: ", number);
+	r = take_number(w, 0, group->selector->table_args, &path_words, error);
+	if (r)
+		return r;
+
+	/* Both counts are small by now: no overflow. */
+	context(error, "group %u: paths: ", number);
+	if (w->left < group->paths * (1 + path_words))
+		return fail(error, "the line has %u more words, expected %u",
+			    w->left, group->paths * (1 + path_words));
+
+	group->first_path = t->paths;
+	for (i = 0; i < group->paths; i++) {
+		r = parse_path(t, index, path_words, w, error);
+		if (r)
+			return r;
+	}
+	return 0;
+}
+
+static int parse_groups(struct prm_table *t, struct words *w,
+			struct text *error)
+{
+	u32 i;
+	int r;
+
+	context(error, "number of groups: ");
+	r = take_number(w, 0, PRM_MAX_GROUPS, &t->groups, error);
+	if (r)
+		return r;
+
+	/* Without a group both 0 and 1 are in use by those who write tables. */
+	context(error, "initial group: ");
+	r = take_number(w, t->groups ? 1 : 0, t->groups ? t->groups : 1,
+			&t->initial_group, error);
+	if (r)
+		return r;
+	if (!t->groups)
+		t->initial_group = 0;
+
+	for (i = 0; i < t->groups; i++) {
+		r = parse_group(t, i, w, error);
+		if (r)
+			return r;
+	}
+
+	context(error, "end of the line: ");
+	if (w->left)
+		return fail(error, "'%.32s' is left over, expected nothing (number of groups: %u)",
+			    *w->next, t->groups);
+	return 0;
+}
+
+static int check_type(const struct prm_table *t, struct text *error)
+{
+	if (t->paths <= 1 || !type_is_one_path(t->features.type))
+		return 0;
+	context(error, "pr_type: '%u' is for one path and the line has %u, expected 5, 6, 7 or 8",
+		t->features.type, t->paths);
+	return -EINVAL;
+}
+
+/**
+ * prm_table_parse - read a whole table line
+ * @t: the result; its strings point into @argv
+ * @argc: number of words
+ * @argv: the words after the target's name
+ * @error: which word is wrong, why, and what was expected; empty on success
+ *
+ * Return: 0 or -EINVAL.
+ */
+int prm_table_parse(struct prm_table *t, unsigned int argc, char **argv,
+		    char error[PRM_ERROR_LEN])
+{
+	struct text text = { .buf = error, .size = PRM_ERROR_LEN };
+	struct words words = { .left = argc, .next = argv };
+	int r;
+
+	memset(t, 0, sizeof(*t));
+	r = parse_features(&t->features, &words, &text);
+	if (!r)
+		r = parse_hw_handler(t, &words, &text);
+	if (!r)
+		r = parse_groups(t, &words, &text);
+	if (!r)
+		r = check_type(t, &text);
+	/* Contexts are printed in advance. */
+	if (!r)
+		error[0] = '\0';
+	return r;
+}
+
+/**
+ * prm_features_print - the feature part of a table line
+ * @f: features
+ * @queue_if_no_path: its present state, which messages change
+ * @buf: for "<#words> <word>..."
+ * @size: of @buf
+ *
+ * Return: the length of the text, like snprintf.
+ */
+int prm_features_print(const struct prm_features *f, bool queue_if_no_path,
+		       char *buf, size_t size)
+{
+	struct text text = { .buf = buf, .size = size };
+	u32 given = f->given & ~GIVEN_QUEUE;
+	u32 words = 0;
+	size_t i;
+
+	if (queue_if_no_path)
+		given |= GIVEN_QUEUE;
+
+	for (i = 0; i < ARRAY_SIZE(features); i++)
+		if (given & (1U << i))
+			words += 1 + features[i].values;
+
+	print(&text, "%u", words);
+	for (i = 0; i < ARRAY_SIZE(features); i++) {
+		if (!(given & (1U << i)))
+			continue;
+		print(&text, " %s", features[i].name);
+		if (features[i].print)
+			features[i].print(&features[i], f, &text);
+	}
+	return text.len;
+}

@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The words of a table line and of open options: parsing and printing.
+ * Pure C over argc/argv, so that it is tested and fuzzed in user space.
+ *
+ *	<#features> <feature>* <#hwhandler> <word>* <#groups> <initial group>
+ *	{ <selector> <#selector words> <word>* <#paths> <#path words>
+ *	  { <path> <word>* }* }*
+ */
+#ifndef PRM_TABLE_H
+#define PRM_TABLE_H
+
+#include "pr_wire.h"
+#include "path_select.h"
+
+#define PRM_MAX_PATHS		64
+#define PRM_MAX_GROUPS		64
+#define PRM_ERROR_LEN		256	/* holds the list of all features */
+
+/* Feature bits of struct prm_features. */
+enum prm_feature_flag {
+	PRM_F_QUEUE_IF_NO_PATH	= 1 << 0,	/* queue_if_no_path */
+	PRM_F_SHARED		= 1 << 1,	/* pr_shared */
+	PRM_F_REGISTER_AT_OPEN	= 1 << 2,	/* pr_register open */
+	PRM_F_TWIN_TRUST	= 1 << 3,	/* pr_twin trust */
+	PRM_F_ABORT_OPTIONAL	= 1 << 4,	/* pr_abort optional */
+};
+
+/**
+ * struct prm_features - the feature words of a table line
+ * @key: pr_key, 0 = no PR mapping
+ * @type: pr_type, default 5
+ * @open: pr_open, PRM_OPEN_* bits (0 = default)
+ * @open_ro: pr_open_ro, default PRM_OPEN_BYPASS
+ * @timeout_s: pr_timeout, default 0 = 30 s and 90 s for opens that preempt
+ * @poll_s: pr_poll, default 5, 0 = off
+ * @width: pr_width, registrations in flight at once, default 0 = all
+ * @path_check_s: path_check, default 0 = off
+ * @flags: enum prm_feature_flag
+ * @given: bit n set: entry n of the feature table was in the line, so that the
+ *	table status prints the same words again
+ */
+struct prm_features {
+	u64 key;
+	u8 type;
+	bool aptpl;		/* pr_aptpl 0|1, default 1 */
+	u32 open;
+	u32 open_ro;
+	u32 timeout_s;
+	u32 poll_s;
+	u32 width;
+	u32 path_check_s;
+	u32 flags;
+	u32 given;
+};
+
+/* One parsed group or path; the strings point into the caller's argv. */
+struct prm_group_line {
+	const struct path_selector *selector;
+	u32 first_path;		/* index of its first path in prm_table.path */
+	u32 paths;
+};
+
+struct prm_path_line {
+	const char *name;	/* "8:16" or "/dev/sdb" */
+	u32 group;
+	struct path_slot slot;	/* the selector's words, parsed */
+	bool has_repeat;	/* the line had the word: print it again */
+};
+
+struct prm_table {
+	struct prm_features features;
+	const char *hw_handler;	/* NULL or "alua" ... */
+	u32 hw_argc;		/* its arguments, without its name: kept for printing */
+	char **hw_argv;
+	u32 initial_group;	/* 1-based; 0 when there is no group */
+	u32 groups;
+	u32 paths;
+	struct prm_group_line group[PRM_MAX_GROUPS];
+	struct prm_path_line path[PRM_MAX_PATHS];
+};
+
+/*
+ * Parse a whole table line. 0, or -EINVAL with a message in @error that names
+ * the word, what was wrong with it, and what was expected. @t is large: the
+ * caller allocates it.
+ */
+int prm_table_parse(struct prm_table *t, unsigned int argc, char **argv,
+		    char error[PRM_ERROR_LEN]);
+/*
+ * Print "<#words> <word>..." as given, in the order of the feature table and
+ * without a blank at the end; returns the length like snprintf.
+ * @queue_if_no_path decides about that word, since messages change it.
+ */
+int prm_features_print(const struct prm_features *f, bool queue_if_no_path,
+		       char *buf, size_t size);
+/*
+ * "forced,retain" and back. "default" is no bit. -EINVAL with @error set; the
+ * error starts with the wrong word, for the caller to put its context before.
+ */
+int prm_options_parse(const char *words, u32 *options, char error[PRM_ERROR_LEN]);
+int prm_options_print(u32 options, char *buf, size_t size);
+/* 0, or -EINVAL: unknown bits, or bypass together with another bit. */
+int prm_options_check(u32 options);
+
+#endif
