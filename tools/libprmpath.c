@@ -1,0 +1,948 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * libprmpath: extended opens by the module's control node (rule 2.2), and the
+ * status line of a prmpath target.
+ */
+#define _GNU_SOURCE
+#include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include <libdevmapper.h>
+
+#include "libprmpath.h"
+
+#define ARRAY_SIZE(a)	(sizeof(a) / sizeof((a)[0]))
+
+#define CONTROL_PATH	"/dev/" PRM_CONTROL_NAME
+#define TARGET_NAME	"prmpath"
+
+/* Set errno and, if somebody wants to know, the text. Always -1. */
+__attribute__((format(printf, 3, 4)))
+static int fail(struct prm_error *err, int code, const char *format, ...)
+{
+	va_list args;
+
+	if (err) {
+		err->code = code;
+		va_start(args, format);
+		vsnprintf(err->text, sizeof(err->text), format, args);
+		va_end(args);
+	}
+	errno = code;
+	return -1;
+}
+
+static int fail_memory(struct prm_error *err)
+{
+	return fail(err, ENOMEM, "out of memory");
+}
+
+static const char *errno_text(int code)
+{
+	const char *text = strerrordesc_np(code);
+
+	return text ? text : "unknown error";
+}
+
+/*
+ * Extended opens
+ */
+
+static int open_control(void)
+{
+	int fd = open(CONTROL_PATH, O_RDONLY | O_CLOEXEC);
+
+	/* Not to be taken for a device path that does not exist. */
+	if (fd < 0 && (errno == ENOENT || errno == ENXIO))
+		errno = ENODEV;
+	return fd;
+}
+
+static void close_keep_errno(int fd)
+{
+	int saved = errno;
+
+	close(fd);
+	errno = saved;
+}
+
+int prm_open(const char *path, int flags, uint32_t ext)
+{
+	struct prm_ioc_open request = { .options = ext };
+	int control;
+
+	if ((flags & (O_CREAT | O_PATH)) || (flags & O_TMPFILE) == O_TMPFILE) {
+		errno = EINVAL;
+		return -1;
+	}
+	/*
+	 * The control node first: closing a device that was open for writing
+	 * makes udev probe it again, so do not open it in vain.
+	 */
+	control = open_control();
+	if (control < 0)
+		return -1;
+	request.fd = open(path, flags | O_NONBLOCK);
+	if (request.fd < 0)
+		goto close_control;
+	if (ioctl(control, PRM_IOC_OPEN, &request) < 0)
+		goto close_device;
+	/* O_NONBLOCK has done its work; the caller gets the flags it named. */
+	if (!(flags & O_NONBLOCK) &&
+	    fcntl(request.fd, F_SETFL, flags & ~O_NONBLOCK) < 0)
+		goto close_device;
+	close(control);
+	return request.fd;
+
+close_device:
+	close_keep_errno(request.fd);
+close_control:
+	close_keep_errno(control);
+	return -1;
+}
+
+int prm_module_version(struct prm_ioc_version *version)
+{
+	int control = open_control();
+	int r;
+
+	if (control < 0)
+		return -1;
+	memset(version, 0, sizeof(*version));
+	r = ioctl(control, PRM_IOC_VERSION, version);
+	close_keep_errno(control);
+	if (r < 0)
+		return -1;
+	version->release[sizeof(version->release) - 1] = '\0';
+	return 0;
+}
+
+static const struct {
+	int err;
+	const char *text;
+} advice[] = {
+	{ EBUSY,
+	  "held by another host, fenced, or opened with 'single'; see 'prmpath status'" },
+	{ EIO,
+	  "no path could answer or be registered; check the paths with 'prmpath status'" },
+	{ EOPNOTSUPP,
+	  "the storage has no SCSI-3 persistent reservations; only 'bypass' opens are possible" },
+	{ ETIMEDOUT,
+	  "the paths did not answer within the device's pr_timeout; check them, then try again" },
+	{ EINVAL,
+	  "options that exclude each other, or that the loaded module does not know" },
+	{ EPERM,
+	  "this needs CAP_SYS_ADMIN or a device opened for writing; run it as root" },
+	{ EACCES,
+	  "no permission for the device or for " CONTROL_PATH "; run it as root" },
+	{ ENOTTY,
+	  "not a prmpath device; 'prmpath status' lists those" },
+	{ ENOTBLK,
+	  "not a block device; expected a prmpath device" },
+	{ ENODEV,
+	  "no such device, or the module dm-prmpath is not loaded: try 'modprobe dm-prmpath'" },
+	{ ENXIO,
+	  "no such device-mapper device" },
+};
+
+const char *prm_strerror(int err)
+{
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(advice); i++)
+		if (advice[i].err == err)
+			return advice[i].text;
+	return errno_text(err);
+}
+
+/*
+ * Open options
+ */
+
+static const struct {
+	uint32_t bit;
+	const char *name;
+} option_names[] = {
+	{ PRM_OPEN_FORCED, "forced" },
+	{ PRM_OPEN_RETAIN, "retain" },
+	{ PRM_OPEN_NO_RESERVE, "no_reserve" },
+	{ PRM_OPEN_SINGLE, "single" },
+	{ PRM_OPEN_BYPASS, "bypass" },
+};
+
+#define OPTION_WORDS	"forced, retain, no_reserve, single, bypass or default"
+
+static uint32_t option_bit(const char *word, size_t len)
+{
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(option_names); i++)
+		if (strlen(option_names[i].name) == len &&
+		    !memcmp(option_names[i].name, word, len))
+			return option_names[i].bit;
+	return 0;
+}
+
+int prm_options_scan(const char *text, uint32_t *options,
+		     struct prm_error *err)
+{
+	const char *word = text;
+	uint32_t bits = 0;
+
+	if (!strcmp(text, "default")) {
+		*options = 0;
+		return 0;
+	}
+	for (;;) {
+		size_t len = strcspn(word, ",");
+		uint32_t bit = option_bit(word, len);
+
+		if (!len)
+			return fail(err, EINVAL, "empty open option in '%.60s': expected %s",
+				    text, OPTION_WORDS);
+		if (!bit && len == strlen("default") &&
+		    !memcmp(word, "default", len))
+			return fail(err, EINVAL, "open options '%.60s': default stands alone",
+				    text);
+		if (!bit)
+			return fail(err, EINVAL, "unknown open option '%.*s': expected %s",
+				    (int)(len > 60 ? 60 : len), word,
+				    OPTION_WORDS);
+		if (bits & bit)
+			return fail(err, EINVAL, "open option '%.*s' given twice",
+				    (int)len, word);
+		bits |= bit;
+		if (!word[len])
+			break;
+		word += len + 1;
+	}
+	if ((bits & PRM_OPEN_BYPASS) && bits != PRM_OPEN_BYPASS)
+		return fail(err, EINVAL, "open options '%.60s': bypass stands alone",
+			    text);
+	*options = bits;
+	return 0;
+}
+
+char *prm_options_format(uint32_t options, char *buf, size_t size)
+{
+	const char *comma = "";
+	size_t used = 0;
+	size_t i;
+
+	if (!size)
+		return buf;
+	snprintf(buf, size, "%s", options ? "" : "default");
+	for (i = 0; i < ARRAY_SIZE(option_names) && used < size; i++) {
+		if (!(options & option_names[i].bit))
+			continue;
+		used += snprintf(buf + used, size - used, "%s%s", comma,
+				 option_names[i].name);
+		comma = ",";
+	}
+	options &= ~PRM_OPEN_ALL;
+	if (options && used < size)
+		snprintf(buf + used, size - used, "%s0x%x", comma, options);
+	return buf;
+}
+
+/*
+ * The status line
+ */
+
+struct scan {
+	char *next;
+	struct prm_error *err;
+};
+
+static char *scan_word(struct scan *s, const char *what)
+{
+	char *word;
+
+	s->next += strspn(s->next, " \t\n");
+	if (!*s->next) {
+		fail(s->err, EBADMSG, "the status line ends where %s was expected",
+		     what);
+		return NULL;
+	}
+	word = s->next;
+	s->next += strcspn(s->next, " \t\n");
+	if (*s->next)
+		*s->next++ = '\0';
+	return word;
+}
+
+/* Digits only: no sign, no blank, and for base 10 no leading zero. */
+static bool to_number(const char *word, int base, uint64_t max, uint64_t *value)
+{
+	char *end;
+
+	if (!isdigit((unsigned char)word[0]))
+		return false;
+	if (base == 10 && word[0] == '0' && word[1])
+		return false;
+	errno = 0;
+	*value = strtoull(word, &end, base);
+	return !errno && !*end && *value <= max;
+}
+
+static int scan_number(struct scan *s, const char *what, uint32_t *value)
+{
+	const char *word = scan_word(s, what);
+	uint64_t wide;
+
+	if (!word)
+		return -1;
+	if (!to_number(word, 10, UINT32_MAX, &wide))
+		return fail(s->err, EBADMSG, "status: '%.60s' where %s was expected",
+			    word, what);
+	*value = wide;
+	return 0;
+}
+
+/*
+ * A number of things that follow, each of at least @least words. What cannot
+ * fit in the rest of the line is refused before anything is allocated for it.
+ */
+static int scan_count(struct scan *s, const char *what, unsigned int least,
+		      uint32_t *count)
+{
+	if (scan_number(s, what, count))
+		return -1;
+	if (*count > (strlen(s->next) + 1) / (2 * least))
+		return fail(s->err, EBADMSG, "status: %s is %u, the line is too short for that",
+			    what, *count);
+	return 0;
+}
+
+static bool decode_u32(const char *value, void *field)
+{
+	uint64_t wide;
+
+	if (!to_number(value, 10, UINT32_MAX, &wide))
+		return false;
+	*(uint32_t *)field = wide;
+	return true;
+}
+
+static bool decode_u64(const char *value, void *field)
+{
+	return to_number(value, 0, UINT64_MAX, field);
+}
+
+static bool decode_bool(const char *value, void *field)
+{
+	*(bool *)field = value[0] == '1';
+	return (value[0] == '0' || value[0] == '1') && !value[1];
+}
+
+static bool decode_gate(const char *value, void *field)
+{
+	*(bool *)field = !strcmp(value, "open");
+	return *(bool *)field || !strcmp(value, "closed");
+}
+
+/* A newer module may know more options: what is unknown here is left out. */
+static bool decode_options(const char *value, void *field)
+{
+	uint32_t *bits = field;
+	size_t len;
+
+	for (;;) {
+		len = strcspn(value, ",");
+		if (!len)
+			return false;
+		*bits |= option_bit(value, len);
+		if (!value[len])
+			return true;
+		value += len + 1;
+	}
+}
+
+static const char * const state_names[] = {
+	[PRM_STATE_OFF]		= "off",
+	[PRM_STATE_FREE]	= "free",
+	[PRM_STATE_FOREIGN]	= "foreign",
+	[PRM_STATE_OWNER]	= "owner",
+	[PRM_STATE_NO_RESERVE]	= "no_reserve",
+	[PRM_STATE_RETAINED]	= "retained",
+	[PRM_STATE_RELEASING]	= "releasing",
+	[PRM_STATE_FENCED]	= "fenced",
+	[PRM_STATE_UNKNOWN]	= "unknown",
+};
+
+static bool decode_state(const char *value, void *field)
+{
+	enum prm_state *state = field;
+	size_t i;
+
+	*state = PRM_STATE_OTHER;
+	for (i = PRM_STATE_OFF; i < ARRAY_SIZE(state_names); i++)
+		if (!strcmp(value, state_names[i]))
+			*state = i;
+	return *value;
+}
+
+/* The holder takes three members: they are filled in from the words later. */
+static bool decode_holder(const char *value, void *field)
+{
+	enum prm_holder *holder = field;
+	uint64_t key;
+
+	if (!strcmp(value, "none")) {
+		*holder = PRM_HOLDER_NONE;
+		return true;
+	}
+	if (!strcmp(value, "own") || !strncmp(value, "own:", 4)) {
+		*holder = PRM_HOLDER_OWN;
+		return value[3] == '\0' || value[4];
+	}
+	*holder = PRM_HOLDER_FOREIGN;
+	return !strcmp(value, "foreign") ||
+	       (!strncmp(value, "foreign:", 8) && decode_u64(value + 8, &key));
+}
+
+static const struct known_word {
+	const char *name;
+	bool (*decode)(const char *value, void *field);
+	size_t offset;
+	const char *expected;
+} known_words[] = {
+#define WORD(name, how, member, expected)				\
+	{ name, decode_##how, offsetof(struct prm_status, member), expected }
+	WORD("pr", u32, pr, "a number"),
+	WORD("state", state, state, "a state"),
+	WORD("key", u64, key, "a key"),
+	WORD("type", u32, type, "a number"),
+	WORD("holder", holder, holder, "none, own[:PATH] or foreign[:KEY]"),
+	WORD("gen", u32, generation, "a number"),
+	WORD("opens", u32, opens, "a number"),
+	WORD("options", options, options, "open options"),
+	WORD("gate", gate, gate_open, "open or closed"),
+	WORD("open", options, open, "open options"),
+	WORD("open_ro", options, open_ro, "open options"),
+	WORD("keys_own", u32, keys_own, "a number"),
+	WORD("keys_foreign", u32, keys_foreign, "a number"),
+	WORD("stale_cache", bool, stale_cache, "0 or 1"),
+#undef WORD
+};
+
+static int decode_word(struct prm_status *st, const struct prm_word *w,
+		       struct prm_error *err)
+{
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(known_words); i++) {
+		const struct known_word *k = &known_words[i];
+
+		if (strcmp(k->name, w->name))
+			continue;
+		if (!k->decode(w->value, (char *)st + k->offset))
+			return fail(err, EBADMSG, "status: '%s=%.60s' where %s was expected",
+				    w->name, w->value, k->expected);
+	}
+	return 0;
+}
+
+static int scan_pr_word(struct scan *s, struct prm_status *st)
+{
+	struct prm_word *w = &st->word[st->words];
+	char *text = scan_word(s, "name=value");
+	char *value;
+
+	if (!text)
+		return -1;
+	value = strchr(text, '=');
+	if (value)
+		*value++ = '\0';
+	if (!*text)
+		return fail(s->err, EBADMSG, "status: '=%.60s' where name=value was expected",
+			    value);
+	if (prm_status_word(st, text))
+		return fail(s->err, EBADMSG, "status: '%.60s' twice", text);
+	w->name = strdup(text);
+	w->value = strdup(value ? value : "");
+	st->words++;
+	if (!w->name || !w->value)
+		return fail_memory(s->err);
+	return decode_word(st, w, s->err);
+}
+
+static int finish_holder(struct prm_status *st, struct prm_error *err)
+{
+	const char *value = prm_status_word(st, "holder");
+
+	if (!value)
+		return 0;
+	if (!strncmp(value, "own:", 4)) {
+		st->holder_path = strdup(value + 4);
+		return st->holder_path ? 0 : fail_memory(err);
+	}
+	if (!strncmp(value, "foreign:", 8))
+		decode_u64(value + 8, &st->holder_key);
+	return 0;
+}
+
+static int scan_pr_words(struct scan *s, struct prm_status *st)
+{
+	uint32_t count;
+
+	if (scan_count(s, "the number of status words", 1, &count))
+		return -1;
+	if (count < 2)
+		return fail(s->err, EBADMSG, "status: %u words, at least 2 were expected",
+			    count);
+	if (scan_number(s, "the number of queued bios", &st->queued) ||
+	    scan_number(s, "the number of group inits", &st->group_inits))
+		return -1;
+	count -= 2;
+	st->word = calloc(count + 1, sizeof(*st->word));
+	if (!st->word)
+		return fail_memory(s->err);
+	while (count--)
+		if (scan_pr_word(s, st))
+			return -1;
+	if (!prm_status_word(st, "state")) {
+		if (st->pr)
+			return fail(s->err, EBADMSG, "status: pr=%u without a state",
+				    st->pr);
+		st->state = PRM_STATE_OFF;
+	}
+	return finish_holder(st, s->err);
+}
+
+static int scan_hw_words(struct scan *s, struct prm_status *st)
+{
+	uint32_t count;
+	char *word;
+
+	if (scan_count(s, "the number of hardware handler words", 1, &count))
+		return -1;
+	st->hw = calloc(count + 1, sizeof(*st->hw));
+	if (!st->hw)
+		return fail_memory(s->err);
+	while (count--) {
+		word = scan_word(s, "a hardware handler word");
+		if (!word)
+			return -1;
+		st->hw[st->hws] = strdup(word);
+		if (!st->hw[st->hws++])
+			return fail_memory(s->err);
+	}
+	return 0;
+}
+
+static int skip_words(struct scan *s, uint32_t count, const char *what)
+{
+	while (count--)
+		if (!scan_word(s, what))
+			return -1;
+	return 0;
+}
+
+/* One of the letters in @letters. */
+static int scan_letter(struct scan *s, const char *letters, char *letter)
+{
+	const char *word = scan_word(s, letters);
+
+	if (!word)
+		return -1;
+	if (word[1] || !isupper((unsigned char)word[0]) ||
+	    !strchr(letters, word[0]))
+		return fail(s->err, EBADMSG, "status: '%.60s' where %s was expected",
+			    word, letters);
+	*letter = word[0];
+	return 0;
+}
+
+static int scan_path(struct scan *s, struct prm_path *p, uint32_t words)
+{
+	const char *word = scan_word(s, "a path");
+	unsigned int major;
+	unsigned int minor;
+	char letter;
+	int end = 0;
+
+	if (!word)
+		return -1;
+	if (!isdigit((unsigned char)word[0]) ||
+	    sscanf(word, "%9u:%9u%n", &major, &minor, &end) != 2 || word[end])
+		return fail(s->err, EBADMSG, "status: '%.60s' where major:minor was expected",
+			    word);
+	p->dev = strdup(word);
+	if (!p->dev)
+		return fail_memory(s->err);
+	if (scan_letter(s, "A or F", &letter) ||
+	    scan_number(s, "a path's failures", &p->fails))
+		return -1;
+	p->active = letter == 'A';
+	word = "";
+	if (words) {
+		word = scan_word(s, "a path's registration");
+		if (!word)
+			return -1;
+	}
+	p->registration = strdup(word);
+	if (!p->registration)
+		return fail_memory(s->err);
+	return words ? skip_words(s, words - 1, "a path's word") : 0;
+}
+
+static int scan_group(struct scan *s, struct prm_status *st, uint32_t group)
+{
+	struct prm_path *more;
+	uint32_t selector_words;
+	uint32_t path_words;
+	uint32_t paths;
+	char state;
+
+	if (scan_letter(s, "A, E or D", &state) ||
+	    scan_count(s, "the number of selector words", 1, &selector_words) ||
+	    skip_words(s, selector_words, "a selector word") ||
+	    scan_count(s, "the number of paths", 3, &paths) ||
+	    scan_number(s, "the number of words per path", &path_words))
+		return -1;
+	more = reallocarray(st->path, st->paths + paths + 1, sizeof(*more));
+	if (!more)
+		return fail_memory(s->err);
+	st->path = more;
+	memset(more + st->paths, 0, (paths + 1) * sizeof(*more));
+	while (paths--) {
+		struct prm_path *p = &st->path[st->paths++];
+
+		p->group = group;
+		p->group_state = state;
+		if (scan_path(s, p, path_words))
+			return -1;
+	}
+	return 0;
+}
+
+static int scan_groups(struct scan *s, struct prm_status *st)
+{
+	uint32_t group;
+
+	if (scan_count(s, "the number of groups", 4, &st->groups) ||
+	    scan_number(s, "the current group", &st->current_group))
+		return -1;
+	if (st->current_group > st->groups)
+		return fail(s->err, EBADMSG, "status: current group %u of %u",
+			    st->current_group, st->groups);
+	for (group = 1; group <= st->groups; group++)
+		if (scan_group(s, st, group))
+			return -1;
+	s->next += strspn(s->next, " \t\n");
+	if (*s->next)
+		return fail(s->err, EBADMSG, "status: '%.60s' after the last path",
+			    s->next);
+	return 0;
+}
+
+struct prm_status *prm_status_parse(const char *line, struct prm_error *err)
+{
+	struct prm_status *st = calloc(1, sizeof(*st));
+	char *copy = strdup(line);
+	struct scan s = { .next = copy, .err = err };
+
+	if (!st || !copy) {
+		fail_memory(err);
+		goto bad;
+	}
+	if (scan_pr_words(&s, st) || scan_hw_words(&s, st) ||
+	    scan_groups(&s, st))
+		goto bad;
+	free(copy);
+	return st;
+
+bad:
+	free(copy);
+	prm_status_free(st);
+	return NULL;
+}
+
+const char *prm_status_word(const struct prm_status *st, const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < st->words; i++)
+		if (!strcmp(st->word[i].name, name))
+			return st->word[i].value;
+	return NULL;
+}
+
+void prm_status_free(struct prm_status *st)
+{
+	int saved = errno;
+	size_t i;
+
+	if (!st)
+		return;
+	for (i = 0; i < st->words; i++) {
+		free(st->word[i].name);
+		free(st->word[i].value);
+	}
+	for (i = 0; i < st->hws; i++)
+		free(st->hw[i]);
+	for (i = 0; i < st->paths; i++) {
+		free(st->path[i].dev);
+		free(st->path[i].registration);
+	}
+	free(st->word);
+	free(st->hw);
+	free(st->path);
+	free(st->holder_path);
+	free(st->name);
+	free(st->uuid);
+	free(st);
+	errno = saved;
+}
+
+/*
+ * device-mapper
+ */
+
+/*
+ * libdevmapper does not say why it did not get as far as the ioctl. Always
+ * -1, like fail().
+ */
+static int fail_no_ioctl(struct prm_error *err)
+{
+	int fd = open("/dev/mapper/control", O_RDWR | O_CLOEXEC);
+
+	if (fd >= 0) {
+		close(fd);
+		return fail(err, EIO, "device-mapper cannot be used");
+	}
+	if (errno == EACCES || errno == EPERM)
+		return fail(err, errno, "no permission to ask device-mapper; run it as root");
+	return fail(err, ENODEV, "no device-mapper: /dev/mapper/control: %s",
+		    errno_text(errno));
+}
+
+static int fail_ioctl(struct prm_error *err, int code, const char *what)
+{
+	switch (code) {
+	case 0:
+		return fail_no_ioctl(err);
+	case ENXIO:
+		return fail(err, code, "no such device-mapper device");
+	case EACCES:
+	case EPERM:
+		return fail(err, code, "no permission to ask device-mapper; run it as root");
+	}
+	return fail(err, code, "device-mapper cannot read %s: %s", what,
+		    errno_text(code));
+}
+
+static struct dm_task *create_task(int type, struct prm_error *err)
+{
+	struct dm_task *task = dm_task_create(type);
+
+	if (!task)
+		fail_no_ioctl(err);
+	return task;
+}
+
+static int run_task(struct dm_task *task, const char *what,
+		    struct prm_error *err)
+{
+	if (dm_task_run(task))
+		return 0;
+	return fail_ioctl(err, dm_task_get_errno(task), what);
+}
+
+/* A word with a slash is a device node, any other a device-mapper name. */
+static int name_task(struct dm_task *task, const char *dev,
+		     struct prm_error *err)
+{
+	struct stat sb;
+
+	if (!*dev)
+		return fail(err, ENXIO, "empty device name");
+	if (!strchr(dev, '/')) {
+		if (dm_task_set_name(task, dev))
+			return 0;
+		return fail(err, ENXIO, "not a device-mapper name");
+	}
+	if (stat(dev, &sb))
+		return fail(err, errno, "%s", errno_text(errno));
+	if (!S_ISBLK(sb.st_mode))
+		return fail(err, ENOTBLK, "not a block device");
+	if (dm_task_set_major(task, major(sb.st_rdev)) &&
+	    dm_task_set_minor(task, minor(sb.st_rdev)))
+		return 0;
+	return fail_memory(err);
+}
+
+/* The status line of the prmpath target in @task's answer. */
+static const char *target_line(struct dm_task *task, struct prm_error *err)
+{
+	const char *other = NULL;
+	void *next = NULL;
+	uint64_t start;
+	uint64_t length;
+	char *params;
+	char *type;
+
+	do {
+		next = dm_get_next_target(task, next, &start, &length, &type,
+					  &params);
+		if (type && params && !strcmp(type, TARGET_NAME))
+			return params;
+		if (type && !other)
+			other = type;
+	} while (next);
+	if (other)
+		fail(err, ENOTTY, "not a prmpath device: its target is '%s'",
+		     other);
+	else
+		fail(err, ENOTTY, "not a prmpath device: it has no table");
+	return NULL;
+}
+
+static int describe(struct prm_status *st, struct dm_task *task,
+		    struct prm_error *err)
+{
+	const char *uuid = dm_task_get_uuid(task);
+	const char *name = dm_task_get_name(task);
+	struct dm_info info;
+
+	if (!dm_task_get_info(task, &info))
+		return fail(err, EIO, "device-mapper gave no information");
+	st->major = info.major;
+	st->minor = info.minor;
+	st->suspended = info.suspended;
+	st->name = strdup(name ? name : "");
+	st->uuid = strdup(uuid ? uuid : "");
+	return st->name && st->uuid ? 0 : fail_memory(err);
+}
+
+static struct dm_task *status_task(const char *dev, struct prm_error *err)
+{
+	struct dm_task *task = create_task(DM_DEVICE_STATUS, err);
+
+	if (!task)
+		return NULL;
+	/* Neither may wait for the device: it may have no path. */
+	if (!dm_task_no_flush(task) || !dm_task_no_open_count(task)) {
+		fail_memory(err);
+		goto destroy;
+	}
+	if (!name_task(task, dev, err) && !run_task(task, dev, err))
+		return task;
+destroy:
+	dm_task_destroy(task);
+	return NULL;
+}
+
+struct prm_status *prm_status_get(const char *dev, struct prm_error *err)
+{
+	struct dm_task *task = status_task(dev, err);
+	struct prm_status *st = NULL;
+	const char *line;
+	int saved;
+
+	if (!task)
+		return NULL;
+	line = target_line(task, err);
+	if (line)
+		st = prm_status_parse(line, err);
+	if (st && describe(st, task, err)) {
+		prm_status_free(st);
+		st = NULL;
+	}
+	saved = errno;
+	dm_task_destroy(task);
+	errno = saved;
+	return st;
+}
+
+static bool is_prmpath(const char *name)
+{
+	struct dm_task *task = status_task(name, NULL);
+	bool yes;
+
+	/* It went away since it was listed. */
+	if (!task)
+		return false;
+	yes = target_line(task, NULL);
+	dm_task_destroy(task);
+	return yes;
+}
+
+static int add_name(char ***names, size_t *count, const char *name)
+{
+	char **more = reallocarray(*names, *count + 2, sizeof(*more));
+
+	if (!more)
+		return -1;
+	*names = more;
+	more[*count] = strdup(name);
+	more[*count + 1] = NULL;
+	return more[(*count)++] ? 0 : -1;
+}
+
+/* device-mapper's list: each entry says how far off the next one is. */
+static int collect(const struct dm_names *entry, char ***names)
+{
+	size_t count = 0;
+
+	/* An empty list is one entry of device 0. */
+	while (entry && entry->dev) {
+		if (is_prmpath(entry->name) &&
+		    add_name(names, &count, entry->name))
+			return -1;
+		if (!entry->next)
+			break;
+		entry = (const void *)((const char *)entry + entry->next);
+	}
+	return 0;
+}
+
+char **prm_names(struct prm_error *err)
+{
+	struct dm_task *task = create_task(DM_DEVICE_LIST, err);
+	char **names;
+	int saved;
+
+	if (!task)
+		return NULL;
+	names = calloc(1, sizeof(*names));
+	if (!names) {
+		fail_memory(err);
+		goto bad;
+	}
+	if (run_task(task, "the list of devices", err))
+		goto bad;
+	if (collect(dm_task_get_names(task), &names)) {
+		fail_memory(err);
+		goto bad;
+	}
+	dm_task_destroy(task);
+	return names;
+
+bad:
+	saved = errno;
+	dm_task_destroy(task);
+	prm_names_free(names);
+	errno = saved;
+	return NULL;
+}
+
+void prm_names_free(char **names)
+{
+	char **name;
+
+	for (name = names; name && *name; name++)
+		free(*name);
+	free(names);
+}
