@@ -1,0 +1,2109 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The LUN behind one mapped device. One work item runs its PR operations, one
+ * at a time and to their end; pr_map.c decides, this file sends what it asks
+ * for and waits, never past the operation's deadline. What is still out then
+ * stays with its path (an orphan) and is settled when it ends (rule 6.3).
+ */
+#include <linux/completion.h>
+#include <linux/device-mapper.h>
+#include <linux/dm-ioctl.h>
+#include <linux/jiffies.h>
+#include <linux/kobject.h>
+#include <linux/kref.h>
+#include <linux/list.h>
+#include <linux/module.h>
+#include <linux/mutex.h>
+#include <linux/pagemap.h>
+#include <linux/slab.h>
+#include <linux/spinlock.h>
+#include <linux/wait.h>
+#include <linux/workqueue.h>
+#include <scsi/scsi_device.h>
+#include <scsi/scsi_proto.h>
+
+#include "compat.h"
+#include "identity.h"
+#include "lun.h"
+#include "scsi_cmd.h"
+#include "uapi/prmpath.h"
+
+#define CREATE_TRACE_POINTS
+#include "trace.h"
+
+#define DM_MSG_PREFIX "prmpath"
+
+#define OPEN_BUDGET_S		30	/* rule 6.3 */
+#define PREEMPT_BUDGET_S	90
+#define BACKGROUND_BUDGET_S	10
+#define COMMAND_TIMEOUT_S	10	/* E34 */
+#define ABORT_TIMEOUT_S		60
+#define HEDGE_MS		1500	/* a read goes to the next path as well */
+#define ONCE_S			60	/* rule 2.4 */
+#define RETRY_MS		1000	/* background work that did not settle */
+#define CONFIGURE_RETRY_MS	15000
+
+#define ALL_PATHS		(~(u64)0)
+
+/**
+ * struct lun_path_private - what only this file needs of a path
+ * @lun: the LUN that it leads to, without a reference; see lun_path_free()
+ * @ref: tables, the leaving list and the command in flight
+ * @index: its bit in the masks of struct pr_lun
+ * @bdev_devt: device number
+ * @sdev: with a reference
+ * @cmd: its one command
+ * @waiting: the worker counts on the command's end; under lun->lock
+ * @port: our initiator port on it
+ * @has_port: @port is known
+ */
+struct lun_path_private {
+	struct lun *lun;
+	struct kref ref;
+	int index;
+	dev_t devt;
+	struct scsi_device *sdev;
+	struct scsi_cmd cmd;
+	bool waiting;
+	struct pr_port_id port;
+	bool has_port;
+};
+
+/**
+ * struct lun_op - an operation in the queue
+ * @pr: what pr_map makes of it
+ * @list: entry in lun->queue
+ * @ref: the queue's and the waiter's
+ * @done: it is over
+ * @finished: likewise, under lun->lock
+ * @begin: in jiffies
+ * @deadline: no new command after it
+ * @grace: and this is for undoing
+ * @commands: sent
+ * @rounds: in sequence
+ * @error: the outcome for the waiter
+ * @held: paths to which it holds references
+ * @text: where a look prints what it saw, or NULL
+ * @text_size: bytes in @text
+ */
+struct lun_op {
+	struct pr_op pr;
+	struct list_head list;
+	struct kref ref;
+	struct completion done;
+	bool finished;
+	unsigned long begin;
+	unsigned long deadline;
+	unsigned long grace;
+	unsigned int commands;
+	unsigned int rounds;
+	int error;
+	u64 held;
+	char *text;
+	size_t text_size;
+};
+
+/**
+ * struct lun - see the head of this file
+ * @lock: guards every field below it unless said otherwise; taken from end_io,
+ *	so interrupts are off; nothing sleeps under it
+ * @pr: written only by pr_map.c, and for joins, masks and settings
+ * @gate: pr_gate_open() and no @gate_held; read without the lock by each write
+ * @gate_held: a session has begun but its opener still drops stale pages
+ * @conflicts: paths whose conflict waits for its verdict
+ */
+struct lun {
+	struct kref ref;
+	struct mapped_device *md;
+	struct gendisk *disk;
+	char name[DM_NAME_LEN + 16];	/* "name (dm-0)" */
+	struct list_head all;		/* under lun_list_lock */
+	char id[LUN_ID_LEN];		/* likewise, then constant */
+	u64 claim_key;			/* likewise: of the newest table */
+	struct work_struct work;
+	struct delayed_work timer;
+	struct delayed_work check;
+	wait_queue_head_t wait;
+	u8 *keys;			/* the worker's copy of READ KEYS */
+	u32 keys_size;
+	struct lun_op background;	/* the worker's own operation */
+	struct mutex client_lock;	/* no client goes away during its ->event */
+
+	spinlock_t lock;
+	struct pr_lun pr;
+	struct list_head queue;
+	struct lun_path *path[PR_MAX_PATHS];
+	struct lun_client *client;
+	u64 members;
+	u64 leaving;
+	u64 conflicts;
+	u64 want_configure;
+	u64 want_admit;
+	bool want_watch;
+	bool want_release;
+	bool closed;			/* no client will come any more */
+	unsigned long watch_at;
+	unsigned long retry_at;
+	unsigned long configure_at;
+	bool gate;
+	bool gate_held;
+	bool stale_cache;
+	bool active;			/* a table was live at least once */
+	u64 announced;			/* registered paths that were reported */
+	u32 openers;
+	struct prm_features features;
+	u32 open;
+	u32 open_ro;
+	bool once;
+	u32 once_options;
+	unsigned long once_until;
+};
+
+static struct workqueue_struct *lun_wq;
+static DEFINE_MUTEX(lun_list_lock);	/* lun_list and the id of its members */
+static LIST_HEAD(lun_list);
+
+#define lun_warn(lun, fmt, ...) \
+	DMWARN_LIMIT("%s: " fmt, lun_name(lun), ##__VA_ARGS__)
+#define lun_info(lun, fmt, ...) \
+	DMINFO("%s: " fmt, lun_name(lun), ##__VA_ARGS__)
+
+/**
+ * lun_name - for log lines
+ * @lun: the LUN
+ *
+ * Return: the mapped device's name and its disk's.
+ */
+const char *lun_name(const struct lun *lun)
+{
+	return lun->name;
+}
+
+static u64 path_bit(int index)
+{
+	return (u64)1 << index;
+}
+
+/*
+ * Life time
+ */
+
+static void lun_free(struct kref *ref)
+{
+	struct lun *lun = container_of(ref, struct lun, ref);
+
+	kfree(lun->keys);
+	kfree(lun);
+}
+
+/**
+ * lun_get - one more reference
+ * @lun: the LUN
+ */
+void lun_get(struct lun *lun)
+{
+	kref_get(&lun->ref);
+}
+
+/**
+ * lun_put - one reference less
+ * @lun: the LUN
+ *
+ * Context: any.
+ */
+void lun_put(struct lun *lun)
+{
+	kref_put(&lun->ref, lun_free);
+}
+
+static void lun_path_free(struct kref *ref)
+{
+	struct lun_path_private *p = container_of(ref, struct lun_path_private, ref);
+	struct lun *lun = p->lun;
+	struct lun_path *path = lun->path[p->index];
+	unsigned long flags;
+
+	spin_lock_irqsave(&lun->lock, flags);
+	lun->path[p->index] = NULL;
+	pr_path_gone(&lun->pr, p->index);
+	lun->pr.doubt &= ~path_bit(p->index);
+	spin_unlock_irqrestore(&lun->lock, flags);
+	scsi_cmd_free(&p->cmd);
+	scsi_device_put(p->sdev);
+	kfree(p);
+	kfree(path);
+	lun_put(lun);
+}
+
+static void drop_path(struct lun_path *path)
+{
+	kref_put(&path->p->ref, lun_path_free);
+}
+
+static void lun_op_free(struct kref *ref)
+{
+	kfree(container_of(ref, struct lun_op, ref));
+}
+
+static void lun_op_put(struct lun_op *op)
+{
+	kref_put(&op->ref, lun_op_free);
+}
+
+/*
+ * Masks, gate, admission
+ */
+
+static bool path_flag(const struct lun_path *path, enum lun_path_flag flag)
+{
+	return test_bit(flag, &path->flags);
+}
+
+static void refresh_masks(struct lun *lun)
+{
+	u64 live = 0;
+	int i;
+
+	lockdep_assert_held(&lun->lock);
+	lun->pr.present = lun->members | lun->leaving;
+	for (i = 0; i < PR_MAX_PATHS; i++) {
+		struct lun_path *path = lun->path[i];
+
+		if (path && !path_flag(path, LUN_PATH_FAILED) &&
+		    !path_flag(path, LUN_PATH_BUSY))
+			live |= path_bit(i);
+	}
+	lun->pr.live = live & lun->pr.present;
+}
+
+static void set_path_flag(struct lun_path *path, enum lun_path_flag flag, bool on)
+{
+	if (on)
+		set_bit(flag, &path->flags);
+	else
+		clear_bit(flag, &path->flags);
+}
+
+/* Publish what the I/O side reads without the lock. */
+static void publish(struct lun *lun)
+{
+	u64 admitted = pr_admitted(&lun->pr);
+	bool gate = pr_gate_open(&lun->pr) && !lun->gate_held;
+	int i;
+
+	lockdep_assert_held(&lun->lock);
+	for (i = 0; i < PR_MAX_PATHS; i++)
+		if (lun->path[i])
+			set_path_flag(lun->path[i], LUN_PATH_ADMITTED,
+				      admitted & path_bit(i));
+	WRITE_ONCE(lun->gate, gate);
+	if (lun->client)
+		lun->client->changed(lun->client);
+}
+
+static void kick(struct lun *lun)
+{
+	if (queue_work(lun_wq, &lun->work))
+		lun_get(lun);
+}
+
+/*
+ * Words for the world
+ */
+
+static void uevent(struct lun *lun, const char *event, const struct lun_path *path)
+{
+	char event_env[48], path_env[32], name_env[DM_NAME_LEN + 32];
+	char *env[] = { event_env, name_env, path ? path_env : NULL, NULL };
+
+	snprintf(event_env, sizeof(event_env), "PRM_EVENT=%s", event);
+	snprintf(name_env, sizeof(name_env), "PRM_DEVICE=%s", lun_name(lun));
+	if (path)
+		snprintf(path_env, sizeof(path_env), "PRM_PATH=%s", path->name);
+	kobject_uevent_env(&disk_to_dev(lun->disk)->kobj, KOBJ_CHANGE, env);
+}
+
+static void dm_event(struct lun *lun)
+{
+	struct lun_client *client;
+
+	mutex_lock(&lun->client_lock);
+	client = READ_ONCE(lun->client);
+	if (client)
+		client->event(client);
+	mutex_unlock(&lun->client_lock);
+}
+
+static const struct {
+	u32 bit;
+	const char *name;
+	const char *text;
+} events[] = {
+	{ PR_EVENT_OWNER, "owner", "reserved" },
+	{ PR_EVENT_RELEASED, "released", "reservation released" },
+	{ PR_EVENT_RETAINED, "retained", "reservation retained" },
+	{ PR_EVENT_FENCED, "fenced", "FENCED: another host took the LUN; writes are refused until every open is closed" },
+	{ PR_EVENT_LOST, "lost", "the reservation has vanished at the target" },
+	{ PR_EVENT_RETAKEN, "retaken", "reservation taken again" },
+	{ PR_EVENT_TWIN, "twin", "another host uses our reservation key" },
+	{ PR_EVENT_EVICTED, "evicted", "foreign registrations removed" },
+	{ PR_EVENT_MOVED, "moved", "reservation moved to another path" },
+};
+
+static void announce(struct lun *lun, struct lun_op *op)
+{
+	u64 registered, refused, before;
+	unsigned long flags;
+	unsigned int i;
+
+	spin_lock_irqsave(&lun->lock, flags);
+	before = lun->announced;
+	registered = lun->pr.registered & lun->members;
+	refused = lun->pr.refused & op->pr.paths & lun->members;
+	lun->announced = registered;
+	spin_unlock_irqrestore(&lun->lock, flags);
+
+	for (i = 0; i < ARRAY_SIZE(events); i++) {
+		if (!(op->pr.events & events[i].bit))
+			continue;
+		lun_warn(lun, "%s", events[i].text);
+		uevent(lun, events[i].name, NULL);
+	}
+	for (i = 0; i < PR_MAX_PATHS; i++) {
+		struct lun_path *path = lun->path[i];
+
+		if (!path)
+			continue;
+		if (registered & ~before & path_bit(i))
+			uevent(lun, "path_registered", path);
+		if (refused & path_bit(i)) {
+			lun_warn(lun, "path %s could not be registered: %s", path->name,
+				 pr_class_name(path->p->cmd.class));
+			uevent(lun, "path_refused", path);
+		}
+	}
+	if (op->pr.events || registered != before)
+		dm_event(lun);
+}
+
+/*
+ * Commands
+ */
+
+static unsigned int command_timeout(enum pr_action action)
+{
+	return action == PR_ACT_PREEMPT_ABORT ? ABORT_TIMEOUT_S : COMMAND_TIMEOUT_S;
+}
+
+/* The fields of a command's CDB that a trace line shows. */
+static void trace_end(struct lun *lun, struct lun_path *path,
+		      const struct pr_request *req)
+{
+	struct scsi_cmd *cmd = &path->p->cmd;
+
+	trace_prmpath_command(lun_name(lun), path->name, pr_action_name(req->action),
+			      req->key, req->sa_key, req->type,
+			      pr_class_name(cmd->class),
+			      cmd->result.key << 16 | cmd->result.asc << 8 |
+			      cmd->result.ascq, cmd->tries, cmd->usecs);
+}
+
+static void start_command(struct lun *lun, struct lun_path *path,
+			  const struct pr_request *req, struct lun_op *op, u32 in_len)
+{
+	struct scsi_cmd *cmd = &path->p->cmd;
+	unsigned long flags;
+
+	memset(cmd->cdb, 0, sizeof(cmd->cdb));
+	cmd->action = req->action;
+	cmd->out = pr_action_is_out(req->action);
+	cmd->len = cmd->out ? PR_OUT_LEN : min(in_len, cmd->size);
+	if (cmd->out)
+		pr_encode_out(cmd->data, req->key, req->sa_key, req->aptpl);
+	else
+		memset(cmd->data, 0, cmd->len);
+	pr_encode_cdb(cmd->cdb, req->action, req->type, cmd->len);
+	cmd->timeout_s = command_timeout(req->action);
+	cmd->deadline = req->cleanup ? op->grace : op->deadline;
+
+	spin_lock_irqsave(&lun->lock, flags);
+	set_bit(LUN_PATH_BUSY, &path->flags);
+	clear_bit(LUN_PATH_CHECK, &path->flags);
+	path->p->waiting = true;
+	kref_get(&path->p->ref);
+	spin_unlock_irqrestore(&lun->lock, flags);
+	op->commands++;
+	scsi_cmd_start(cmd);
+}
+
+/* What an orphan left behind is looked into (rule 6.3). */
+static void settle_orphan(struct lun *lun, struct lun_path *path)
+{
+	enum pr_action action = path->p->cmd.action;
+	u64 bit = path_bit(path->p->index);
+
+	lockdep_assert_held(&lun->lock);
+	if (action == PR_ACT_COUNT || !pr_action_is_out(action))
+		return;
+	lun->pr.baseline = false;
+	lun->pr.doubt |= bit;
+	if (lun->pr.state == PR_STATE_OWNER) {
+		lun->want_watch = true;
+		lun->want_admit |= bit & ~lun->pr.registered;
+	} else {
+		if (action != PR_ACT_REGISTER && action != PR_ACT_REGISTER_IGNORE &&
+		    lun->pr.state == PR_STATE_FREE && action != PR_ACT_RELEASE) {
+			/* A RESERVE or PREEMPT without a session. */
+			lun->pr.leftover = true;
+			lun->pr.state = PR_STATE_RELEASING;
+			lun->want_release = true;
+		}
+		lun->want_configure |= bit;
+	}
+	kick(lun);
+}
+
+static void check_ended(struct lun *lun, struct lun_path *path);
+
+static void command_done(struct scsi_cmd *cmd)
+{
+	struct lun_path_private *p = container_of(cmd, struct lun_path_private, cmd);
+	struct lun *lun = p->lun;
+	struct lun_path *path = lun->path[p->index];
+	bool orphan, check;
+	unsigned long flags;
+
+	spin_lock_irqsave(&lun->lock, flags);
+	orphan = test_and_clear_bit(LUN_PATH_ORPHAN, &path->flags);
+	check = test_and_clear_bit(LUN_PATH_CHECK, &path->flags);
+	clear_bit(LUN_PATH_BUSY, &path->flags);
+	p->waiting = false;
+	if (orphan)
+		settle_orphan(lun, path);
+	wake_up_all(&lun->wait);
+	spin_unlock_irqrestore(&lun->lock, flags);
+	if (check)
+		check_ended(lun, path);
+	drop_path(path);
+}
+
+static bool command_running(const struct lun_path *path)
+{
+	return READ_ONCE(path->p->waiting);
+}
+
+/* Nobody waits for it any more. */
+static void abandon(struct lun *lun, struct lun_path *path)
+{
+	unsigned long flags;
+
+	spin_lock_irqsave(&lun->lock, flags);
+	if (path->p->waiting) {
+		path->p->waiting = false;
+		set_bit(LUN_PATH_ORPHAN, &path->flags);
+	}
+	spin_unlock_irqrestore(&lun->lock, flags);
+}
+
+/* A path that gives no answer is out, until something brings it back. */
+static void path_silent(struct lun *lun, struct lun_path *path)
+{
+	if (!test_and_set_bit(LUN_PATH_FAILED, &path->flags)) {
+		atomic_inc(&path->fail_count);
+		lun_warn(lun, "path %s failed: no answer to a command", path->name);
+	}
+}
+
+static u64 each_path(u64 mask, int *index)
+{
+	*index = __ffs64(mask);
+	return mask & (mask - 1);
+}
+
+static bool any_running(struct lun *lun, u64 mask)
+{
+	int i;
+
+	while (mask) {
+		mask = each_path(mask, &i);
+		if (command_running(lun->path[i]))
+			return true;
+	}
+	return false;
+}
+
+static bool cancelled(struct lun_op *op)
+{
+	return READ_ONCE(op->pr.cancelled);
+}
+
+static unsigned long time_left(unsigned long until)
+{
+	return time_before(jiffies, until) ? until - jiffies : 0;
+}
+
+/* Wait until fewer than @most of @mask run, or the time is up. */
+static bool wait_commands(struct lun *lun, struct lun_op *op, u64 mask,
+			  unsigned long until, bool cleanup)
+{
+	wait_event_timeout(lun->wait,
+			   !any_running(lun, mask) || (!cleanup && cancelled(op)),
+			   time_left(until));
+	return !any_running(lun, mask);
+}
+
+static void collect(struct lun *lun, struct lun_path *path, struct pr_reply *reply,
+		    const struct pr_request *req)
+{
+	struct scsi_cmd *cmd = &path->p->cmd;
+	u64 bit = path_bit(path->p->index);
+
+	if (command_running(path)) {
+		abandon(lun, path);
+		reply->ended[PR_LOST] |= bit;
+		reply->silent |= bit;
+		return;
+	}
+	trace_end(lun, path, req);
+	reply->ended[cmd->class] |= bit;
+	if (cmd->class == PR_LOST && cmd->result.host_failed) {
+		reply->silent |= bit;
+		path_silent(lun, path);
+	}
+	if (cmd->attention)
+		reply->attention |= bit;
+}
+
+/* Commands that go to several paths at once, @width of them at a time. */
+static void run_on_all(struct lun *lun, struct lun_op *op,
+		       const struct pr_request *req, struct pr_reply *reply,
+		       unsigned long until)
+{
+	unsigned int width = lun->features.width ? lun->features.width : PR_MAX_PATHS;
+	u64 todo = req->paths;
+	int i;
+
+	while (todo) {
+		u64 batch = 0, rest;
+		unsigned int n;
+
+		for (n = 0; todo && n < width; n++) {
+			todo = each_path(todo, &i);
+			batch |= path_bit(i);
+			start_command(lun, lun->path[i], req, op, 0);
+		}
+		op->rounds++;
+		wait_commands(lun, op, batch, until, req->cleanup);
+		for (rest = batch; rest;) {
+			rest = each_path(rest, &i);
+			if (command_running(lun->path[i]) && !cancelled(op))
+				path_silent(lun, lun->path[i]);
+			collect(lun, lun->path[i], reply, req);
+		}
+	}
+}
+
+static bool definitive(enum pr_class class)
+{
+	return class == PR_GOOD || class == PR_CONFLICT || class == PR_UNSUPPORTED ||
+	       class == PR_BAD_FIELD;
+}
+
+/* Decode what a read brought; false if it is not to be trusted (rule 5.7). */
+static bool decode(struct lun *lun, struct lun_path *path,
+		   const struct pr_request *req, struct pr_reply *reply, u32 *needed)
+{
+	struct scsi_cmd *cmd = &path->p->cmd;
+	u32 len = cmd->transferred;
+	struct pr_key_list keys;
+
+	*needed = 0;
+	switch (req->action) {
+	case PR_ACT_READ_RESERVATION:
+		return !pr_decode_reservation(&reply->resv, cmd->data, len);
+	case PR_ACT_READ_KEYS:
+		if (pr_decode_keys(&keys, cmd->data, len))
+			return false;
+		*needed = keys.needed;
+		break;
+	default:
+		/* LIO states only what fitted (L7): a full buffer may be short. */
+		*needed = len == cmd->len && len < PR_IN_LEN_MAX ? PR_IN_LEN_MAX : 0;
+		break;
+	}
+	if (*needed > cmd->len && cmd->len < PR_IN_LEN_MAX)
+		return true;
+	*needed = 0;
+	if (lun->keys_size < len) {
+		u8 *copy = kmalloc(len, GFP_NOIO | __GFP_NOWARN);
+
+		if (!copy)
+			return false;
+		kfree(lun->keys);
+		lun->keys = copy;
+		lun->keys_size = len;
+	}
+	memcpy(lun->keys, cmd->data, len);
+	reply->full = lun->keys;
+	reply->full_len = len;
+	if (req->action == PR_ACT_READ_KEYS)
+		return !pr_decode_keys(&reply->keys, lun->keys, len);
+	return true;
+}
+
+/*
+ * A read goes to one path; when that does not answer soon, to the next one as
+ * well, so that a dead path does not hold up what a live one can tell.
+ */
+static void run_on_any(struct lun *lun, struct lun_op *op,
+		       const struct pr_request *req, struct pr_reply *reply,
+		       unsigned long until)
+{
+	u64 fresh = req->paths, out = 0, rest;
+	u32 in_len = PR_IN_LEN_MIN, needed;
+	unsigned long hedge;
+	int i;
+
+	if (req->action == PR_ACT_READ_FULL_STATUS)
+		in_len = PR_IN_LEN_MAX;
+	op->rounds++;
+	while (fresh || out) {
+		struct lun_path *path = NULL;
+
+		if (fresh) {
+			u64 prefer = fresh & lun->pr.live;
+
+			each_path(prefer ? prefer : fresh, &i);
+			fresh &= ~path_bit(i);
+			out |= path_bit(i);
+			scsi_cmd_grow(&lun->path[i]->p->cmd, in_len);
+			start_command(lun, lun->path[i], req, op, in_len);
+		}
+		hedge = jiffies + msecs_to_jiffies(HEDGE_MS);
+		if (!fresh || time_after(hedge, until))
+			hedge = until;
+		/* Until one of them has ended. */
+		wait_event_timeout(lun->wait, ({
+			bool ended = !req->cleanup && cancelled(op);
+
+			for (rest = out; rest && !ended;) {
+				rest = each_path(rest, &i);
+				ended = !command_running(lun->path[i]);
+			}
+			ended; }), time_left(hedge));
+		for (rest = out; rest;) {
+			rest = each_path(rest, &i);
+			if (command_running(lun->path[i]))
+				continue;
+			out &= ~path_bit(i);
+			path = lun->path[i];
+			collect(lun, path, reply, req);
+			if (!definitive(path->p->cmd.class)) {
+				path = NULL;
+				continue;
+			}
+			if (path->p->cmd.class == PR_GOOD &&
+			    !decode(lun, path, req, reply, &needed)) {
+				reply->ended[PR_GOOD] &= ~path_bit(i);
+				reply->ended[PR_LOST] |= path_bit(i);
+				lun_warn(lun, "path %s: malformed %s data (%u bytes)",
+					 path->name, pr_action_name(req->action),
+					 path->p->cmd.transferred);
+				path = NULL;
+				continue;
+			}
+			if (path->p->cmd.class == PR_GOOD && needed) {
+				/* Again, with room for all of it (E42). */
+				in_len = min_t(u32, needed, PR_IN_LEN_MAX);
+				reply->ended[PR_GOOD] &= ~path_bit(i);
+				if (scsi_cmd_grow(&path->p->cmd, in_len))
+					in_len = path->p->cmd.size;
+				else
+					fresh |= path_bit(i);
+				path = NULL;
+				continue;
+			}
+			reply->path = i;
+			break;
+		}
+		if (path || (!req->cleanup && cancelled(op)) || !time_left(until))
+			break;
+	}
+	for (rest = out; rest;) {
+		rest = each_path(rest, &i);
+		if (reply->path == PR_NO_PATH && command_running(lun->path[i]) &&
+		    !cancelled(op))
+			path_silent(lun, lun->path[i]);
+		collect(lun, lun->path[i], reply, req);
+	}
+}
+
+static void execute(struct lun *lun, struct lun_op *op, struct pr_request *req,
+		    struct pr_reply *reply)
+{
+	unsigned long until = req->cleanup ? op->grace : op->deadline;
+	unsigned long limit;
+	unsigned long flags;
+	u64 ready = 0;
+	int i;
+
+	memset(reply, 0, sizeof(*reply));
+	reply->path = PR_NO_PATH;
+	if (req->action == PR_ACT_PREEMPT || req->action == PR_ACT_PREEMPT_ABORT) {
+		unsigned int budget = lun->features.timeout_s ?: PREEMPT_BUDGET_S;
+
+		if (op->pr.kind == PR_OP_OPEN) {
+			op->grace = op->begin + budget * HZ;
+			op->deadline = op->grace - budget * HZ / 6;
+			until = req->cleanup ? op->grace : op->deadline;
+		}
+	}
+	limit = jiffies + (command_timeout(req->action) + 1) * HZ;
+	if (time_before(limit, until))
+		until = limit;
+
+	spin_lock_irqsave(&lun->lock, flags);
+	for (i = 0; i < PR_MAX_PATHS; i++)
+		if ((req->paths & path_bit(i)) && lun->path[i] &&
+		    !path_flag(lun->path[i], LUN_PATH_BUSY))
+			ready |= path_bit(i);
+	spin_unlock_irqrestore(&lun->lock, flags);
+	reply->ended[PR_LOST] = req->paths & ~ready;
+	reply->silent = req->paths & ~ready;
+	req->paths = ready;
+	if (req->any)
+		run_on_any(lun, op, req, reply, until);
+	else
+		run_on_all(lun, op, req, reply, until);
+	reply->timed_out = !time_left(op->deadline);
+}
+
+/* A path that was taken for dead answered an operation. */
+static void revive(struct lun *lun, const struct pr_reply *reply)
+{
+	u64 mask = (reply->ended[PR_GOOD] | reply->ended[PR_CONFLICT]) & lun->members;
+	int i;
+
+	while (mask) {
+		mask = each_path(mask, &i);
+		if (test_and_clear_bit(LUN_PATH_FAILED, &lun->path[i]->flags))
+			lun_info(lun, "path %s answers again", lun->path[i]->name);
+	}
+}
+
+/*
+ * Operations
+ */
+
+static void op_begin(struct lun *lun, struct lun_op *op, unsigned int budget_s)
+{
+	op->begin = jiffies;
+	op->grace = op->begin + budget_s * HZ;
+	op->deadline = op->grace - budget_s * HZ / 6;
+	op->finished = false;
+	op->commands = 0;
+	op->rounds = 0;
+}
+
+static unsigned int op_budget(const struct lun *lun, const struct pr_op *pr)
+{
+	if (lun->features.timeout_s)
+		return lun->features.timeout_s;
+	return pr_op_may_preempt(pr) ? PREEMPT_BUDGET_S : OPEN_BUDGET_S;
+}
+
+/* Paths that have left: the operation's references go. */
+static void paths_left(struct lun *lun, struct lun_op *op)
+{
+	u64 held = op->held;
+	unsigned long flags;
+	int i;
+
+	spin_lock_irqsave(&lun->lock, flags);
+	lun->leaving &= ~held | lun->members;
+	refresh_masks(lun);
+	spin_unlock_irqrestore(&lun->lock, flags);
+	while (held) {
+		held = each_path(held, &i);
+		drop_path(lun->path[i]);
+	}
+}
+
+static void print_look(struct lun *lun, const struct pr_op *op, char *text,
+		       size_t size)
+{
+	size_t n;
+	u32 i;
+
+	text[0] = 0;
+	if (pr_why_errno(op->why))
+		return;
+	n = scnprintf(text, size,
+		      "generation=%u\nreservation=%s\nreservation_key=0x%016llx\nkeys_own=%u\nkeys_foreign=%u\n",
+		      op->keys.generation,
+		      op->resv.held ? pr_type_name(op->resv.type) : "none",
+		      op->resv.key, lun->pr.keys_own, lun->pr.keys_foreign);
+	for (i = 0; i < op->keys.count; i++)
+		n += scnprintf(text + n, size - n, "key=0x%016llx\n",
+			       pr_keys_at(&op->keys, i));
+}
+
+static void run_op(struct lun *lun, struct lun_op *op)
+{
+	struct pr_request req;
+	struct pr_reply reply;
+	const struct pr_reply *answer = NULL;
+	ktime_t begin = ktime_get();
+	unsigned long flags;
+	bool more;
+
+	do {
+		spin_lock_irqsave(&lun->lock, flags);
+		refresh_masks(lun);
+		if (op->pr.kind == PR_OP_LEAVE && !answer)
+			op->pr.paths &= ~lun->members;	/* some are back */
+		more = pr_next(&lun->pr, &op->pr, answer, &req);
+		if (!more && op->pr.kind == PR_OP_OPEN && op->pr.started &&
+		    !pr_why_errno(op->pr.why))
+			lun->gate_held = true;
+		publish(lun);
+		spin_unlock_irqrestore(&lun->lock, flags);
+		if (!more)
+			break;
+		execute(lun, op, &req, &reply);
+		revive(lun, &reply);
+		answer = &reply;
+	} while (true);
+
+	op->error = pr_why_errno(op->pr.why);
+	trace_prmpath_verdict(lun_name(lun), pr_op_name(op->pr.kind), op->pr.options,
+			      pr_why_text(op->pr.why), pr_state_name(lun->pr.state),
+			      op->pr.foreign, op->commands, op->rounds,
+			      ktime_us_delta(ktime_get(), begin));
+	announce(lun, op);
+	if (op->text)
+		print_look(lun, &op->pr, op->text, op->text_size);
+	paths_left(lun, op);
+}
+
+static void plan(struct lun *lun, unsigned long at)
+{
+	lockdep_assert_held(&lun->lock);
+	if (!lun->closed && mod_delayed_work(lun_wq, &lun->timer, time_left(at)) == false)
+		lun_get(lun);
+}
+
+/* What an operation leaves for the background. */
+static void follow_up(struct lun *lun, struct lun_op *op)
+{
+	bool unsettled = op->error == -EAGAIN || op->error == -EIO ||
+			 op->error == -ETIMEDOUT;
+	unsigned long flags;
+
+	spin_lock_irqsave(&lun->lock, flags);
+	if (op->pr.configure) {
+		if (lun->pr.state == PR_STATE_OWNER)
+			lun->want_admit |= op->pr.configure & lun->members;
+		else
+			lun->want_configure |= op->pr.configure & lun->members;
+	}
+	switch (op->pr.kind) {
+	case PR_OP_OPEN:
+		if (!op->error && lun->pr.state == PR_STATE_OWNER) {
+			lun->want_watch = true;
+			lun->want_admit |= lun->members & ~lun->pr.registered &
+					   ~lun->pr.refused;
+		}
+		break;
+	case PR_OP_CONFLICT:
+		lun->conflicts &= ~op->pr.settled;
+		if (unsettled)
+			lun->retry_at = jiffies + msecs_to_jiffies(RETRY_MS);
+		else
+			lun->conflicts = 0;
+		break;
+	case PR_OP_ADMIT:
+		if (unsettled) {
+			lun->want_admit |= op->pr.paths & lun->members &
+					   ~lun->pr.registered;
+			lun->retry_at = jiffies + msecs_to_jiffies(RETRY_MS);
+		}
+		lun->conflicts &= ~op->pr.settled;
+		break;
+	case PR_OP_CONFIGURE:
+		if (unsettled) {
+			lun->want_configure |= op->pr.paths & lun->members &
+					       ~lun->pr.registered;
+			lun->configure_at = jiffies + msecs_to_jiffies(CONFIGURE_RETRY_MS);
+		}
+		break;
+	case PR_OP_WATCH:
+		lun->conflicts &= ~op->pr.settled;
+		break;
+	default:
+		break;
+	}
+	if (lun->pr.state == PR_STATE_RELEASING) {
+		lun->want_release = true;
+		lun->retry_at = jiffies + msecs_to_jiffies(RETRY_MS);
+	}
+	if (lun->pr.state == PR_STATE_FENCED)
+		lun->conflicts = 0;
+	if (lun->pr.state == PR_STATE_OWNER && lun->features.poll_s)
+		lun->watch_at = jiffies + lun->features.poll_s * HZ;
+	lun->want_admit &= ~lun->leaving;
+	spin_unlock_irqrestore(&lun->lock, flags);
+}
+
+static void finish_op(struct lun *lun, struct lun_op *op)
+{
+	unsigned long flags;
+
+	spin_lock_irqsave(&lun->lock, flags);
+	op->finished = true;
+	spin_unlock_irqrestore(&lun->lock, flags);
+	complete_all(&op->done);
+	lun_op_put(op);
+}
+
+/* The next thing to do in the background, most urgent first. */
+static bool next_background(struct lun *lun, struct lun_op *op)
+{
+	bool may_retry = !time_before(jiffies, lun->retry_at);
+	bool owner = lun->pr.state == PR_STATE_OWNER;
+	enum pr_op_kind kind;
+	u64 paths = 0;
+
+	lockdep_assert_held(&lun->lock);
+	if (!owner) {
+		lun->conflicts = 0;
+		lun->want_configure |= lun->want_admit;
+		lun->want_admit = 0;
+		lun->want_watch = false;
+	} else {
+		lun->want_admit |= lun->want_configure;
+		lun->want_configure = 0;
+	}
+	lun->want_admit &= lun->members;
+	lun->want_configure &= lun->members;
+
+	if (lun->conflicts && may_retry) {
+		kind = PR_OP_CONFLICT;
+		paths = lun->conflicts;
+	} else if (lun->want_watch || (owner && lun->features.poll_s &&
+				       !time_before(jiffies, lun->watch_at))) {
+		kind = PR_OP_WATCH;
+		lun->want_watch = false;
+		lun->watch_at = jiffies + max(lun->features.poll_s, 1U) * HZ;
+	} else if (lun->want_admit && may_retry) {
+		kind = PR_OP_ADMIT;
+		paths = lun->want_admit;
+		lun->want_admit = 0;
+	} else if (lun->want_release && may_retry) {
+		lun->want_release = false;
+		if (lun->pr.state != PR_STATE_RELEASING)
+			return next_background(lun, op);
+		kind = PR_OP_CLOSE;
+	} else if (lun->want_configure && !time_before(jiffies, lun->configure_at)) {
+		kind = PR_OP_CONFIGURE;
+		paths = lun->want_configure;
+		lun->want_configure = 0;
+	} else {
+		return false;
+	}
+	pr_op_init(&op->pr, kind);
+	op->pr.paths = paths;
+	return true;
+}
+
+/* When the timer should look again. */
+static void plan_next(struct lun *lun)
+{
+	unsigned long at = jiffies + 3600 * HZ;
+	bool wanted = false;
+
+	lockdep_assert_held(&lun->lock);
+	if (lun->conflicts || lun->want_admit || lun->want_release) {
+		at = lun->retry_at;
+		wanted = true;
+	}
+	if (lun->want_configure && time_before(lun->configure_at, at)) {
+		at = lun->configure_at;
+		wanted = true;
+	}
+	if (lun->pr.state == PR_STATE_OWNER && lun->features.poll_s &&
+	    time_before(lun->watch_at, at)) {
+		at = lun->watch_at;
+		wanted = true;
+	}
+	if (wanted)
+		plan(lun, at);
+}
+
+/* The session's opener has done its part (rule 4.7). */
+static void release_gate(struct lun *lun)
+{
+	unsigned long flags;
+
+	spin_lock_irqsave(&lun->lock, flags);
+	lun->gate_held = false;
+	publish(lun);
+	spin_unlock_irqrestore(&lun->lock, flags);
+}
+
+static void lun_work(struct work_struct *work)
+{
+	struct lun *lun = container_of(work, struct lun, work);
+	unsigned long flags;
+	struct lun_op *op;
+	bool queued;
+
+	for (;;) {
+		spin_lock_irqsave(&lun->lock, flags);
+		op = list_first_entry_or_null(&lun->queue, struct lun_op, list);
+		queued = op;
+		if (queued) {
+			list_del_init(&op->list);
+		} else {
+			op = &lun->background;
+			if (lun->closed || !lun->active || !next_background(lun, op)) {
+				if (lun->active && !lun->closed)
+					plan_next(lun);
+				spin_unlock_irqrestore(&lun->lock, flags);
+				break;
+			}
+			op_begin(lun, op, BACKGROUND_BUDGET_S);
+		}
+		spin_unlock_irqrestore(&lun->lock, flags);
+
+		if (queued && op->pr.kind == PR_OP_OPEN && !time_left(op->deadline)) {
+			op->pr.why = PR_WHY_TIMEOUT;	/* spent in the queue */
+			op->error = pr_why_errno(PR_WHY_TIMEOUT);
+			finish_op(lun, op);
+			continue;
+		}
+		run_op(lun, op);
+		follow_up(lun, op);
+		if (op->pr.kind == PR_OP_OPEN && !op->error && cancelled(op) &&
+		    op->pr.started) {
+			/* Its opener was killed and will not use it. */
+			pr_op_revoke(&op->pr);
+			op_begin(lun, op, BACKGROUND_BUDGET_S);
+			run_op(lun, op);
+			release_gate(lun);
+			follow_up(lun, op);
+			op->error = -EINTR;
+		}
+		if (queued)
+			finish_op(lun, op);
+	}
+	lun_put(lun);
+}
+
+static void lun_timer(struct work_struct *work)
+{
+	struct lun *lun = container_of(to_delayed_work(work), struct lun, timer);
+
+	kick(lun);
+	lun_put(lun);
+}
+
+static struct lun_op *new_op(enum pr_op_kind kind, gfp_t gfp)
+{
+	struct lun_op *op = kzalloc(sizeof(*op), gfp);
+
+	if (!op)
+		return NULL;
+	pr_op_init(&op->pr, kind);
+	INIT_LIST_HEAD(&op->list);
+	init_completion(&op->done);
+	kref_init(&op->ref);
+	return op;
+}
+
+static void submit(struct lun *lun, struct lun_op *op)
+{
+	unsigned long flags;
+
+	kref_get(&op->ref);
+	op_begin(lun, op, op_budget(lun, &op->pr));
+	spin_lock_irqsave(&lun->lock, flags);
+	list_add_tail(&op->list, &lun->queue);
+	spin_unlock_irqrestore(&lun->lock, flags);
+	kick(lun);
+}
+
+/* Run an operation and wait for it; it ends by its own deadline. */
+static int run_and_wait(struct lun *lun, struct lun_op *op)
+{
+	submit(lun, op);
+	wait_for_completion(&op->done);
+	return op->error;
+}
+
+/*
+ * Opens and closes
+ */
+
+static void log_refusal(struct lun *lun, const struct lun_op *op)
+{
+	char options[64];
+	int path = op->pr.path;
+
+	prm_options_print(op->pr.options, options, sizeof(options));
+	lun_warn(lun, "open (%s) refused: %s (foreign key 0x%llx, path %s)", options,
+		 pr_why_text(op->pr.why), op->pr.foreign,
+		 path != PR_NO_PATH && lun->path[path] ? lun->path[path]->name : "none");
+}
+
+/*
+ * Other opens may have pages from before the LUN changed hands. The gate is
+ * closed, so dirty ones fail instead of landing.
+ */
+static int drop_stale_pages(struct lun *lun)
+{
+	struct block_device *bdev = lun->disk->part0;
+
+	sync_blockdev(bdev);
+	invalidate_bdev(bdev);
+	return invalidate_inode_pages2(prm_bdev_mapping(bdev)) ? -EBUSY : 0;
+}
+
+static int begin_session(struct lun *lun, struct lun_op *op, bool others)
+{
+	int r = others ? drop_stale_pages(lun) : 0;
+
+	lun->stale_cache = r;
+	if (r && (op->pr.options & PRM_OPEN_FORCED)) {
+		struct lun_op *revoke = new_op(PR_OP_REVOKE, GFP_NOIO | __GFP_NOFAIL);
+
+		op->pr.why = PR_WHY_STALE_CACHE;
+		log_refusal(lun, op);
+		revoke->pr = op->pr;
+		pr_op_revoke(&revoke->pr);
+		run_and_wait(lun, revoke);
+		lun_op_put(revoke);
+		release_gate(lun);
+		return pr_why_errno(PR_WHY_STALE_CACHE);
+	}
+	if (r)
+		lun_warn(lun, "pages from before this session could not be dropped: other opens may show old data");
+	release_gate(lun);
+	return 0;
+}
+
+/* Sections 3 and 4.1 for one open; @others: the device was open already. */
+static int open_lun(struct lun *lun, u32 options, bool others)
+{
+	struct lun_op *op;
+	unsigned long flags;
+	bool decided;
+	int r;
+
+	op = new_op(PR_OP_OPEN, GFP_KERNEL);
+	if (!op)
+		return -ENOMEM;
+	op->pr.options = options;
+
+	spin_lock_irqsave(&lun->lock, flags);
+	decided = !lun->active || pr_open_local(&lun->pr, &op->pr);
+	spin_unlock_irqrestore(&lun->lock, flags);
+	if (decided) {
+		r = pr_why_errno(op->pr.why);
+		goto out;
+	}
+
+	submit(lun, op);
+	if (wait_for_completion_killable(&op->done)) {
+		bool finished;
+
+		spin_lock_irqsave(&lun->lock, flags);
+		finished = op->finished;
+		if (!finished)
+			WRITE_ONCE(op->pr.cancelled, true);
+		wake_up_all(&lun->wait);
+		spin_unlock_irqrestore(&lun->lock, flags);
+		if (!finished) {
+			lun_op_put(op);
+			return -EINTR;
+		}
+	}
+	r = op->error == -EAGAIN ? -EIO : op->error;
+	if (!r && op->pr.started)
+		r = begin_session(lun, op, others);
+	else if (!r)
+		release_gate(lun);
+out:
+	if (r && op->pr.why != PR_WHY_STALE_CACHE)
+		log_refusal(lun, op);
+	lun_op_put(op);
+	return r;
+}
+
+/* Rules 2.1, 2.3 and 2.4: which options a plain open has. */
+static u32 plain_options(struct lun *lun, bool writable, bool nonblock)
+{
+	unsigned long flags;
+	u32 options;
+
+	if (nonblock)
+		return PRM_OPEN_BYPASS;
+	spin_lock_irqsave(&lun->lock, flags);
+	options = writable ? lun->open : lun->open_ro;
+	if (lun->once && time_after(jiffies, lun->once_until))
+		lun->once = false;
+	if (lun->once && (writable || options != PRM_OPEN_BYPASS)) {
+		options = lun->once_options;
+		lun->once = false;
+	}
+	spin_unlock_irqrestore(&lun->lock, flags);
+	return options;
+}
+
+static int hook_open(void *owner, bool writable, bool nonblock, bool others)
+{
+	struct lun *lun = owner;
+	u32 options = plain_options(lun, writable, nonblock);
+
+	return options == PRM_OPEN_BYPASS ? 0 : open_lun(lun, options, others);
+}
+
+static void hook_release(void *owner, bool last)
+{
+	struct lun *lun = owner;
+	struct lun_op *op;
+	unsigned long flags;
+	bool idle;
+
+	if (!last)
+		return;
+	spin_lock_irqsave(&lun->lock, flags);
+	lun->stale_cache = false;
+	idle = !lun->active || !lun->pr.cfg.key ||
+	       (!lun->pr.opened && !lun->pr.session && !lun->pr.leftover &&
+		(lun->pr.state == PR_STATE_FREE || lun->pr.state == PR_STATE_RETAINED));
+	spin_unlock_irqrestore(&lun->lock, flags);
+	if (idle)
+		return;
+	op = new_op(PR_OP_CLOSE, GFP_NOIO | __GFP_NOFAIL);
+	run_and_wait(lun, op);
+	if (op->error)
+		lun_warn(lun, "release at the last close: %s; it goes on in the background",
+			 pr_why_text(op->pr.why));
+	lun_op_put(op);
+}
+
+static void hook_get(void *owner)
+{
+	lun_get(owner);
+}
+
+static void hook_put(void *owner)
+{
+	lun_put(owner);
+}
+
+const struct bdev_hook_ops lun_hook_ops = {
+	.open = hook_open,
+	.release = hook_release,
+	.get = hook_get,
+	.put = hook_put,
+};
+
+/**
+ * lun_open_extended - an open with options of its own (rule 2.2)
+ * @lun: the LUN
+ * @bdev: the dm device; the caller keeps it open meanwhile
+ * @options: PRM_OPEN_* bits
+ *
+ * Context: sleeps up to the time limit of rule 6.3; killable.
+ * Return: 0, or what rule 3.7 says.
+ */
+int lun_open_extended(struct lun *lun, struct block_device *bdev, u32 options)
+{
+	if (options == PRM_OPEN_BYPASS)
+		return 0;
+	if (!lun_guards(lun)) {
+		lun_warn(lun, "extended open refused: the table has no pr_key");
+		return -EOPNOTSUPP;
+	}
+	return open_lun(lun, options, atomic_read(&bdev->bd_openers) > 1);
+}
+
+/*
+ * Tables
+ */
+
+static void lun_check_work(struct work_struct *work);
+
+/**
+ * lun_create - the LUN object of a mapped device
+ * @md: the mapped device
+ *
+ * Return: a reference, or NULL without memory.
+ */
+struct lun *lun_create(struct mapped_device *md)
+{
+	struct lun *lun = kzalloc(sizeof(*lun), GFP_KERNEL);
+	char dm_name[DM_NAME_LEN];
+
+	if (!lun)
+		return NULL;
+	kref_init(&lun->ref);
+	lun->md = md;
+	lun->disk = dm_disk(md);
+	INIT_LIST_HEAD(&lun->all);
+	INIT_WORK(&lun->work, lun_work);
+	INIT_DELAYED_WORK(&lun->timer, lun_timer);
+	INIT_DELAYED_WORK(&lun->check, lun_check_work);
+	if (dm_copy_name_and_uuid(md, dm_name, NULL))
+		strscpy(dm_name, "?", sizeof(dm_name));
+	snprintf(lun->name, sizeof(lun->name), "%s (%s)", dm_name,
+		 lun->disk->disk_name);
+	init_waitqueue_head(&lun->wait);
+	mutex_init(&lun->client_lock);
+	spin_lock_init(&lun->lock);
+	INIT_LIST_HEAD(&lun->queue);
+	pr_lun_init(&lun->pr, &(struct pr_config){ .type = PR_TYPE_WRITE_EXCLUSIVE_RO });
+	lun->retry_at = jiffies;
+	lun->configure_at = jiffies;
+	lun->watch_at = jiffies;
+	return lun;
+}
+
+static bool has_sdev(struct lun *lun, const struct scsi_device *sdev)
+{
+	unsigned long flags;
+	bool found = false;
+	int i;
+
+	spin_lock_irqsave(&lun->lock, flags);
+	for (i = 0; i < PR_MAX_PATHS; i++)
+		found |= lun->path[i] && lun->path[i]->p->sdev == sdev;
+	spin_unlock_irqrestore(&lun->lock, flags);
+	return found;
+}
+
+/*
+ * Two devices of one host on one LUN know nothing of each other, unless they
+ * are two hosts to the target as well: other keys, other I_T nexuses.
+ */
+static bool rivals(struct lun *lun, struct lun *other, u64 key,
+		   const struct scsi_device *sdev)
+{
+	return !key || !other->claim_key || key == other->claim_key ||
+	       has_sdev(other, sdev);
+}
+
+/* One LUN per mapped device, and, but for rivals(), the other way round. */
+static int claim_id(struct lun *lun, const char *id, u64 key,
+		    const struct scsi_device *sdev, const char *name,
+		    char error[PRM_ERROR_LEN])
+{
+	struct lun *other;
+	int r = 0;
+
+	mutex_lock(&lun_list_lock);
+	if (lun->id[0] && strcmp(lun->id, id)) {
+		scnprintf(error, PRM_ERROR_LEN,
+			  "path %s leads to LUN %.80s, expected %.80s", name, id, lun->id);
+		r = -EINVAL;
+		goto out;
+	}
+	list_for_each_entry(other, &lun_list, all) {
+		if (other == lun || strcmp(other->id, id) ||
+		    !rivals(lun, other, key, sdev))
+			continue;
+		scnprintf(error, PRM_ERROR_LEN, "path %s: LUN %.80s is in use by %s",
+			  name, id, lun_name(other));
+		r = -EBUSY;
+		goto out;
+	}
+	lun->claim_key = key;
+	if (!lun->id[0]) {
+		strscpy(lun->id, id, sizeof(lun->id));
+		list_add_tail(&lun->all, &lun_list);
+	}
+out:
+	mutex_unlock(&lun_list_lock);
+	return r;
+}
+
+static void note_port(struct lun *lun, const struct pr_port_id *port)
+{
+	u32 i;
+
+	lockdep_assert_held(&lun->lock);
+	for (i = 0; i < lun->pr.ports; i++)
+		if (pr_port_id_equal(&lun->pr.port[i], port))
+			return;
+	if (lun->pr.ports < PR_MAX_PORTS)
+		lun->pr.port[lun->pr.ports++] = *port;
+}
+
+static struct lun_path *find_path(struct lun *lun, struct scsi_device *sdev)
+{
+	int i;
+
+	lockdep_assert_held(&lun->lock);
+	for (i = 0; i < PR_MAX_PATHS; i++)
+		if (lun->path[i] && lun->path[i]->p->sdev == sdev &&
+		    kref_get_unless_zero(&lun->path[i]->p->ref))
+			return lun->path[i];
+	return NULL;
+}
+
+static struct lun_path *new_path(struct lun *lun, struct scsi_device *sdev,
+				 struct block_device *bdev)
+{
+	struct lun_path *path = kzalloc(sizeof(*path), GFP_KERNEL);
+	struct lun_path_private *p = kzalloc(sizeof(*p), GFP_KERNEL);
+
+	if (!path || !p || scsi_cmd_alloc(&p->cmd, sdev, command_done)) {
+		kfree(p);
+		kfree(path);
+		return NULL;
+	}
+	path->p = p;
+	snprintf(path->name, sizeof(path->name), "%u:%u", MAJOR(bdev->bd_dev),
+		 MINOR(bdev->bd_dev));
+	kref_init(&p->ref);
+	p->sdev = sdev;
+	p->lun = lun;
+	p->devt = bdev->bd_dev;
+	p->has_port = identity_port(sdev, &p->port);
+	return path;
+}
+
+/**
+ * lun_path_get - a path for a table that is being built
+ * @lun: the LUN
+ * @bdev: the path, opened by the caller
+ * @key: pr_key of the table
+ * @error: on failure: what was wrong with it
+ *
+ * Context: may sleep.
+ * Return: a reference for lun_path_put(), or an ERR_PTR().
+ */
+struct lun_path *lun_path_get(struct lun *lun, struct block_device *bdev, u64 key,
+			      char error[PRM_ERROR_LEN])
+{
+	char name[16];
+	struct lun_path *path = NULL, *found;
+	struct scsi_device *sdev;
+	const char *problem = NULL;
+	unsigned long flags;
+	char *id;
+	int i, r;
+
+	snprintf(name, sizeof(name), "%u:%u", MAJOR(bdev->bd_dev), MINOR(bdev->bd_dev));
+	sdev = identity_sdev(bdev, &problem);
+	if (!sdev) {
+		scnprintf(error, PRM_ERROR_LEN, "path %s %s", name, problem);
+		return ERR_PTR(-EINVAL);
+	}
+	id = kzalloc(LUN_ID_LEN, GFP_KERNEL);
+	if (!id) {
+		r = -ENOMEM;
+		goto fail;
+	}
+	/* Without a designator only a single path can be told from others. */
+	if (identity_lun(sdev, id) <= 0)
+		scnprintf(id, LUN_ID_LEN, "(none, %s)", dev_name(&sdev->sdev_gendev));
+	r = claim_id(lun, id, key, sdev, name, error);
+	kfree(id);
+	if (r)
+		goto fail;
+
+	path = new_path(lun, sdev, bdev);
+	if (!path) {
+		r = -ENOMEM;
+		goto fail;
+	}
+	spin_lock_irqsave(&lun->lock, flags);
+	found = find_path(lun, sdev);
+	for (i = 0; !found && i < PR_MAX_PATHS && lun->path[i]; i++)
+		;
+	if (!found && i < PR_MAX_PATHS) {
+		path->p->index = i;
+		lun->path[i] = path;
+		lun_get(lun);
+		if (path->p->has_port)
+			note_port(lun, &path->p->port);
+	}
+	spin_unlock_irqrestore(&lun->lock, flags);
+	if (!found && i < PR_MAX_PATHS)
+		return path;
+	scsi_cmd_free(&path->p->cmd);
+	kfree(path->p);
+	kfree(path);
+	if (found) {
+		scsi_device_put(sdev);
+		return found;
+	}
+	scnprintf(error, PRM_ERROR_LEN, "path %s: the LUN has %d paths already", name,
+		  PR_MAX_PATHS);
+	r = -ENOSPC;
+fail:
+	if (r == -ENOMEM)
+		scnprintf(error, PRM_ERROR_LEN, "path %s: out of memory", name);
+	scsi_device_put(sdev);
+	return ERR_PTR(r);
+}
+
+/**
+ * lun_path_put - a table gives a path back
+ * @lun: the LUN
+ * @path: the path
+ *
+ * Context: may sleep.
+ */
+void lun_path_put(struct lun *lun, struct lun_path *path)
+{
+	(void)lun;
+	drop_path(path);
+}
+
+/**
+ * lun_check - may a table with these features take over? (rule 4.8)
+ * @lun: the LUN
+ * @features: of the new table
+ * @error: on failure: why not
+ *
+ * Return: 0 or -EBUSY.
+ */
+int lun_check(struct lun *lun, const struct prm_features *features,
+	      char error[PRM_ERROR_LEN])
+{
+	unsigned int openers = atomic_read(&lun->disk->part0->bd_openers);
+	unsigned long flags;
+	const char *problem = NULL;
+	u64 key;
+
+	spin_lock_irqsave(&lun->lock, flags);
+	key = lun->active ? lun->features.key : 0;
+	if (openers || lun->pr.state != PR_STATE_FREE) {
+		if (key && features->key != key)
+			problem = "pr_key cannot change";
+		else if (key && features->type != lun->features.type)
+			problem = "pr_type cannot change";
+		else if (!key && features->key && openers)
+			problem = "pr_key cannot be added";
+	}
+	spin_unlock_irqrestore(&lun->lock, flags);
+	if (!problem)
+		return 0;
+	scnprintf(error, PRM_ERROR_LEN, "%s while the device is open or reserved (%u opens)",
+		  problem, openers);
+	return -EBUSY;
+}
+
+static struct pr_config config_of(const struct prm_features *f)
+{
+	return (struct pr_config){
+		.key = f->key,
+		.type = f->type,
+		.aptpl = f->aptpl,
+		.shared = f->flags & PRM_F_SHARED,
+		.twin_trust = f->flags & PRM_F_TWIN_TRUST,
+		.abort_optional = f->flags & PRM_F_ABORT_OPTIONAL,
+	};
+}
+
+/* @paths have moved from members to leaving; they are kept until they left. */
+static struct lun_op *leave_op(struct lun *lun, u64 paths)
+{
+	struct lun_op *op = new_op(PR_OP_LEAVE, GFP_NOIO | __GFP_NOFAIL);
+	u64 rest = paths;
+	int i;
+
+	while (rest) {
+		rest = each_path(rest, &i);
+		kref_get(&lun->path[i]->p->ref);
+	}
+	op->pr.paths = paths;
+	op->held = paths;
+	return op;
+}
+
+static void queue_rekey(struct lun *lun, u64 key)
+{
+	struct lun_op *op = new_op(PR_OP_REKEY, GFP_NOIO | __GFP_NOFAIL);
+
+	op->pr.new_key = key;
+	submit(lun, op);
+	lun_op_put(op);
+}
+
+/**
+ * lun_activate - a table goes live
+ * @lun: the LUN
+ * @client: the table
+ * @features: its features
+ * @paths: its paths
+ * @count: entries in @paths
+ *
+ * Context: may sleep; from ->resume: takes no lock of dm or the block layer.
+ * Return: 0.
+ */
+int lun_activate(struct lun *lun, struct lun_client *client,
+		 const struct prm_features *features,
+		 struct lun_path **paths, unsigned int count)
+{
+	struct pr_config cfg = config_of(features);
+	u64 members = 0, gone, new, old_key;
+	unsigned long flags;
+	struct lun_op *op;
+	unsigned int i;
+
+	for (i = 0; i < count; i++)
+		members |= path_bit(paths[i]->p->index);
+
+	mutex_lock(&lun->client_lock);
+	spin_lock_irqsave(&lun->lock, flags);
+	gone = lun->members & ~members;
+	new = members & ~lun->members;
+	old_key = lun->pr.cfg.key;
+	/* Options set by message stay, unless the table's own text changed. */
+	if (!lun->active || lun->features.open != features->open)
+		lun->open = features->open;
+	if (!lun->active || lun->features.open_ro != features->open_ro)
+		lun->open_ro = features->open_ro;
+	if (old_key)
+		cfg.key = old_key;	/* PR_OP_REKEY changes it */
+	lun->pr.cfg = cfg;
+	if (lun->pr.state == PR_STATE_FREE)
+		lun->pr.type = cfg.type;
+	lun->features = *features;
+	for (i = 0; i < count; i++)
+		if (new & path_bit(paths[i]->p->index))
+			clear_bit(LUN_PATH_FAILED, &paths[i]->flags);
+	lun->members = members;
+	lun->leaving = (lun->leaving & ~members) | gone;
+	lun->client = client;
+	lun->active = true;
+	if (lun->pr.state == PR_STATE_OWNER)
+		lun->want_admit |= new;
+	else if (!(features->flags & PRM_F_REGISTER_AT_OPEN))
+		lun->want_configure |= new;
+	lun->configure_at = jiffies;
+	refresh_masks(lun);
+	publish(lun);
+	spin_unlock_irqrestore(&lun->lock, flags);
+	mutex_unlock(&lun->client_lock);
+
+	if (old_key && old_key != features->key)
+		queue_rekey(lun, features->key);
+	if (gone) {
+		op = leave_op(lun, gone);
+		submit(lun, op);
+		lun_op_put(op);
+	}
+	if (features->path_check_s) {
+		if (!mod_delayed_work(lun_wq, &lun->check, features->path_check_s * HZ))
+			lun_get(lun);
+	}
+	kick(lun);
+	return 0;
+}
+
+/**
+ * lun_deactivate - a table goes away
+ * @lun: the LUN
+ * @client: the table; not used after return
+ *
+ * Context: may sleep.
+ */
+void lun_deactivate(struct lun *lun, struct lun_client *client)
+{
+	unsigned long flags;
+
+	mutex_lock(&lun->client_lock);
+	spin_lock_irqsave(&lun->lock, flags);
+	if (lun->client == client)
+		lun->client = NULL;
+	spin_unlock_irqrestore(&lun->lock, flags);
+	mutex_unlock(&lun->client_lock);
+}
+
+/**
+ * lun_shutdown - no table of ours is left on the mapped device (rule 4.8)
+ * @lun: the LUN
+ * @openers: how many have the device open
+ *
+ * Context: sleeps; bounded by the time limits of the operations.
+ */
+void lun_shutdown(struct lun *lun, unsigned int openers)
+{
+	enum pr_state state;
+	unsigned long flags;
+	struct lun_op *op;
+	u64 members;
+
+	spin_lock_irqsave(&lun->lock, flags);
+	state = lun->pr.state;
+	spin_unlock_irqrestore(&lun->lock, flags);
+
+	if (lun->active && lun->pr.cfg.key) {
+		if (openers && state == PR_STATE_OWNER) {
+			lun_warn(lun, "table gone while open: the reservation stays until a prmpath table finds it");
+		} else if (state == PR_STATE_OWNER || state == PR_STATE_RELEASING) {
+			op = new_op(PR_OP_CLOSE, GFP_NOIO | __GFP_NOFAIL);
+			run_and_wait(lun, op);
+			lun_op_put(op);
+		}
+		spin_lock_irqsave(&lun->lock, flags);
+		members = lun->members;
+		lun->leaving |= members;
+		lun->members = 0;
+		spin_unlock_irqrestore(&lun->lock, flags);
+		op = leave_op(lun, members);
+		run_and_wait(lun, op);
+		lun_op_put(op);
+	}
+	spin_lock_irqsave(&lun->lock, flags);
+	lun->closed = true;
+	lun->members = 0;
+	spin_unlock_irqrestore(&lun->lock, flags);
+	if (cancel_delayed_work_sync(&lun->timer))
+		lun_put(lun);
+	if (cancel_delayed_work_sync(&lun->check))
+		lun_put(lun);
+	flush_work(&lun->work);
+	mutex_lock(&lun_list_lock);
+	list_del_init(&lun->all);
+	mutex_unlock(&lun_list_lock);
+}
+
+/*
+ * The checker of failed paths
+ */
+
+static void check_ended(struct lun *lun, struct lun_path *path)
+{
+	enum pr_class class = path->p->cmd.class;
+
+	/* A conflict says that the transport works (E43). */
+	if (class == PR_GOOD || class == PR_CONFLICT)
+		lun_path_reinstate(lun, path);
+}
+
+static void check_path(struct lun *lun, struct lun_path *path)
+{
+	struct scsi_cmd *cmd = &path->p->cmd;
+
+	memset(cmd->cdb, 0, sizeof(cmd->cdb));
+	cmd->cdb[0] = TEST_UNIT_READY;
+	cmd->action = PR_ACT_COUNT;
+	cmd->out = false;
+	cmd->len = 0;
+	cmd->timeout_s = COMMAND_TIMEOUT_S;
+	cmd->deadline = jiffies + HZ;
+	scsi_cmd_start(cmd);
+}
+
+static void lun_check_work(struct work_struct *work)
+{
+	struct lun *lun = container_of(to_delayed_work(work), struct lun, check);
+	unsigned long flags;
+	u64 todo = 0;
+	int i;
+
+	spin_lock_irqsave(&lun->lock, flags);
+	for (i = 0; i < PR_MAX_PATHS; i++) {
+		struct lun_path *path = lun->path[i];
+
+		if (!path || !(lun->members & path_bit(i)) ||
+		    !path_flag(path, LUN_PATH_FAILED) || path_flag(path, LUN_PATH_BUSY))
+			continue;
+		set_bit(LUN_PATH_BUSY, &path->flags);
+		set_bit(LUN_PATH_CHECK, &path->flags);
+		kref_get(&path->p->ref);
+		todo |= path_bit(i);
+	}
+	if (!lun->closed && lun->features.path_check_s &&
+	    queue_delayed_work(lun_wq, &lun->check, lun->features.path_check_s * HZ))
+		lun_get(lun);
+	spin_unlock_irqrestore(&lun->lock, flags);
+	while (todo) {
+		todo = each_path(todo, &i);
+		check_path(lun, lun->path[i]);
+	}
+	lun_put(lun);
+}
+
+/*
+ * The I/O side
+ */
+
+/**
+ * lun_gate - may a write go out? (rule 5.1)
+ * @lun: the LUN
+ *
+ * Context: any; one load.
+ * Return: true if it may.
+ */
+bool lun_gate(const struct lun *lun)
+{
+	return READ_ONCE(lun->gate);
+}
+
+/**
+ * lun_guards - is PR mapping on?
+ * @lun: the LUN
+ *
+ * Return: true if the table has a key.
+ */
+bool lun_guards(const struct lun *lun)
+{
+	return READ_ONCE(lun->pr.cfg.key);
+}
+
+/**
+ * lun_conflict - I/O on a path met RESERVATION CONFLICT (rule 5.4)
+ * @lun: the LUN
+ * @path: the path
+ *
+ * Context: any.
+ * Return: true if a verdict will come: keep the I/O until lun_undecided() is
+ * false; false: the conflict goes up.
+ */
+bool lun_conflict(struct lun *lun, struct lun_path *path)
+{
+	unsigned long flags;
+	bool owner;
+
+	spin_lock_irqsave(&lun->lock, flags);
+	owner = lun->pr.state == PR_STATE_OWNER && lun->pr.cfg.key;
+	if (owner && !(lun->conflicts & path_bit(path->p->index))) {
+		lun->conflicts |= path_bit(path->p->index);
+		lun->pr.suspect = true;
+		lun->retry_at = jiffies;
+	}
+	spin_unlock_irqrestore(&lun->lock, flags);
+	if (owner)
+		kick(lun);
+	return owner;
+}
+
+/**
+ * lun_undecided - is a verdict on a conflict still to come?
+ * @lun: the LUN
+ *
+ * Context: any.
+ * Return: true while it is.
+ */
+bool lun_undecided(const struct lun *lun)
+{
+	return READ_ONCE(lun->conflicts);
+}
+
+/**
+ * lun_path_fail - no I/O through this path from now on
+ * @lun: the LUN
+ * @path: the path
+ *
+ * Context: any.
+ */
+void lun_path_fail(struct lun *lun, struct lun_path *path)
+{
+	unsigned long flags;
+
+	if (test_and_set_bit(LUN_PATH_FAILED, &path->flags))
+		return;
+	atomic_inc(&path->fail_count);
+	lun_warn(lun, "path %s failed", path->name);
+	spin_lock_irqsave(&lun->lock, flags);
+	/* It comes back by rule 5.3 only. */
+	pr_path_gone(&lun->pr, path->p->index);
+	lun->announced &= ~path_bit(path->p->index);
+	refresh_masks(lun);
+	publish(lun);
+	spin_unlock_irqrestore(&lun->lock, flags);
+}
+
+/**
+ * lun_path_reinstate - a failed path works again
+ * @lun: the LUN
+ * @path: the path
+ *
+ * Context: any.
+ */
+void lun_path_reinstate(struct lun *lun, struct lun_path *path)
+{
+	u64 bit = path_bit(path->p->index);
+	unsigned long flags;
+
+	if (!test_and_clear_bit(LUN_PATH_FAILED, &path->flags))
+		return;
+	lun_info(lun, "path %s reinstated", path->name);
+	spin_lock_irqsave(&lun->lock, flags);
+	if (lun->members & bit) {
+		if (lun->pr.state == PR_STATE_OWNER)
+			lun->want_admit |= bit;
+		else if (!(lun->features.flags & PRM_F_REGISTER_AT_OPEN))
+			lun->want_configure |= bit;
+		lun->configure_at = jiffies;
+		lun->retry_at = jiffies;
+	}
+	refresh_masks(lun);
+	publish(lun);
+	spin_unlock_irqrestore(&lun->lock, flags);
+	kick(lun);
+}
+
+/**
+ * lun_path_pending - does this path only wait for its registration?
+ * @lun: the LUN
+ * @path: the path
+ *
+ * Context: any.
+ * Return: true if I/O should wait for it (rule 5.2).
+ */
+bool lun_path_pending(const struct lun *lun, const struct lun_path *path)
+{
+	u64 bit = path_bit(path->p->index);
+
+	return READ_ONCE(lun->pr.state) == PR_STATE_OWNER &&
+	       !path_flag(path, LUN_PATH_FAILED) &&
+	       !path_flag(path, LUN_PATH_ADMITTED) &&
+	       !(READ_ONCE(lun->pr.refused) & bit);
+}
+
+/**
+ * lun_timeout - how long I/O waits for a path or a verdict
+ * @lun: the LUN
+ *
+ * Return: jiffies.
+ */
+unsigned int lun_timeout(const struct lun *lun)
+{
+	return (lun->features.timeout_s ?: OPEN_BUDGET_S) * HZ;
+}
+
+/*
+ * Messages and status
+ */
+
+/**
+ * lun_set_options - the options of plain writable opens (rule 2.4)
+ * @lun: the LUN
+ * @options: PRM_OPEN_* bits
+ * @once: for the next open only
+ */
+void lun_set_options(struct lun *lun, u32 options, bool once)
+{
+	unsigned long flags;
+
+	spin_lock_irqsave(&lun->lock, flags);
+	if (once) {
+		lun->once = true;
+		lun->once_options = options;
+		lun->once_until = jiffies + ONCE_S * HZ;
+	} else {
+		lun->open = options;
+	}
+	spin_unlock_irqrestore(&lun->lock, flags);
+}
+
+/**
+ * lun_command - run an operation that an administrator asked for
+ * @lun: the LUN
+ * @kind: PR_OP_LOOK, _RELEASE, _UNREGISTER or _CLEAR
+ * @result: filled with text lines, or NULL
+ * @size: of @result
+ *
+ * Context: sleeps up to the time limit of an open.
+ * Return: 0 or a negative errno; the log says why.
+ */
+int lun_command(struct lun *lun, enum pr_op_kind kind, char *result, size_t size)
+{
+	struct lun_op *op;
+	int r;
+
+	if (!lun->active)
+		return -ENXIO;
+	op = new_op(kind, GFP_KERNEL);
+	if (!op)
+		return -ENOMEM;
+	op->text = result;
+	op->text_size = size;
+	r = run_and_wait(lun, op);
+	if (r)
+		lun_warn(lun, "%s: %s", pr_op_name(kind), pr_why_text(op->pr.why));
+	lun_op_put(op);
+	return r;
+}
+
+/**
+ * lun_view - a snapshot for status
+ * @lun: the LUN
+ * @view: filled in
+ */
+void lun_view(struct lun *lun, struct lun_view *view)
+{
+	unsigned long flags;
+
+	spin_lock_irqsave(&lun->lock, flags);
+	view->pr = lun->pr;
+	view->open = lun->open;
+	view->open_ro = lun->open_ro;
+	view->gate = lun->gate;
+	view->stale_cache = lun->stale_cache;
+	view->admitted = pr_admitted(&lun->pr);
+	spin_unlock_irqrestore(&lun->lock, flags);
+	view->openers = atomic_read(&lun->disk->part0->bd_openers);
+}
+
+/**
+ * lun_path_word - a path's PR state in one word
+ * @lun: the LUN
+ * @path: the path
+ *
+ * Return: a constant string.
+ */
+const char *lun_path_word(const struct lun *lun, const struct lun_path *path)
+{
+	u64 bit = path_bit(path->p->index);
+
+	if (!lun_guards(lun))
+		return "off";
+	if (lun->pr.registered & bit)
+		return "registered";
+	if (lun->pr.refused & bit)
+		return "refused";
+	return lun_path_pending(lun, path) ? "pending" : "unregistered";
+}
+
+/**
+ * lun_holder_name - the path that holds the reservation
+ * @lun: the LUN
+ * @view: from lun_view()
+ *
+ * Return: its "major:minor", or NULL when no path of ours is known to.
+ */
+const char *lun_holder_name(const struct lun *lun, const struct lun_view *view)
+{
+	int i = view->pr.holder;
+
+	return i != PR_NO_PATH && lun->path[i] ? lun->path[i]->name : NULL;
+}
+
+/**
+ * lun_init - module start
+ *
+ * Return: 0 or -ENOMEM.
+ */
+int lun_init(void)
+{
+	lun_wq = alloc_workqueue("prmpath_lun", WQ_UNBOUND | WQ_MEM_RECLAIM, 0);
+	return lun_wq ? 0 : -ENOMEM;
+}
+
+/**
+ * lun_exit - module end
+ */
+void lun_exit(void)
+{
+	destroy_workqueue(lun_wq);
+}

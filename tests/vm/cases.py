@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Declaring cases, and the topologies that they run in."""
+import contextlib
+import inspect
+
+from harness import Failed, Host, Vm, Wire, expect, poll, pr_state  # noqa: F401 (for cases)
+from lio import Backstore, IscsiLoop, IscsiWired, TcmLoop  # noqa: F401 (for cases)
+
+MODULE = 'dm_prmpath'
+REGISTRY = []
+
+
+class Case:
+    def __init__(self, function, topology, rules, cpus, module, kernels, layout):
+        self.function, self.topology, self.rules = function, topology, rules
+        self.module, self.kernels, self.layout = module, kernels, layout
+        self.vms = TOPOLOGIES[topology].vms, cpus
+        self.file = inspect.getsourcefile(function).rsplit('/', 1)[1][:-3]
+        self.name = f'{self.file}.{function.__name__}'
+        self.title = (inspect.getdoc(function) or '').split('\n')[0]
+        if not self.title:
+            raise SystemExit(f'{self.name} has no docstring')
+
+
+def case(topology, rules, cpus=1, module=True, kernels=('6.1', '6.12'), **layout):
+    """Register a case.
+
+    topology: tcm_loop, iscsi_loop, three_hosts or bare (a guest without a LUN);
+    rules: what of the specification it checks; module: load dm-prmpath;
+    layout: passed to the topology, for instance paths=4, hosts=('a', 'b').
+    """
+    def register(function):
+        REGISTRY.append(Case(function, topology, rules, cpus, module, kernels, layout))
+        return function
+    return register
+
+
+class Skip(Exception):
+    """Raised by a case that cannot run here; the text says why."""
+
+
+class Single:
+    """One guest."""
+    vms = 'single'
+
+    def __init__(self, kernel, cpus):
+        self.vm = Vm(kernel, 'vm', cpus=cpus).start()
+        self.all = self.guests = [self.vm]
+
+
+class Three:
+    """Target T, hosts A and B, two links each to T:
+
+          +---+ 10.1.0  10.2.0 +---+
+          | A |=======T========| B |
+          +---+ 10.1.1  10.2.1 +---+
+    """
+    vms = 'three'
+
+    def __init__(self, kernel, cpus, links=2):
+        self.wires = [[Wire(f'10.{h}.{p}') for p in range(links)] for h in (1, 2)]
+        self.target = Vm(kernel, 'target', cpus=cpus,
+                         links=[(wire, 0) for row in self.wires for wire in row]).start()
+        self.guests = [Vm(kernel, name, cpus=cpus, links=[(wire, 1) for wire in self.wires[h]]).start()
+                       for h, name in enumerate('ab')]
+        self.all = [self.target, *self.guests]
+
+
+def three_hosts(kernel, cpus=1, links=2):
+    """The three guests, booted, without a LUN."""
+    return Three(kernel, cpus, links)
+
+
+class Topology:
+    def __init__(self, vms, boot, lun):
+        self.vms, self.boot, self.lun = vms, boot, lun
+
+
+TOPOLOGIES = {
+    'bare': Topology('single', Single, None),
+    'tcm_loop': Topology('single', Single, lambda site, **layout: TcmLoop(site.vm, **layout)),
+    'iscsi_loop': Topology('single', Single, lambda site, **layout: IscsiLoop(site.vm, **layout)),
+    'three_hosts': Topology('three', Three, lambda site, **layout:
+                            IscsiWired(site.target, site.guests, site.wires, **layout)),
+}
+
+
+class Test:
+    """What a case gets: guests, hosts with their paths, and the LUN's backstore.
+
+    t.vm the only guest (single) or t.target; t.a, t.b the Hosts; t.hosts; t.lun the
+    topology's LUN (t.lun.backstore); t.wires[host][path] with three guests;
+    t.cleanup(function, *args) runs when the case ends, last first; after t.discard()
+    nothing does, because the guests are powered off instead.
+    """
+    discarded = False
+
+    def __init__(self, site, case, kernel):
+        self.site, self.case, self.kernel = site, case, kernel
+        self.vm = getattr(site, 'vm', None)
+        self.target = getattr(site, 'target', self.vm)
+        self.wires = getattr(site, 'wires', None)
+        self.stack = contextlib.ExitStack()
+        self.cleanup = self.stack.callback
+        self.lun, self.hosts = None, []
+        make_lun = TOPOLOGIES[case.topology].lun
+        if make_lun:
+            self.lun = make_lun(site, **case.layout)
+            self.cleanup(self.lun.remove)
+            self.hosts = self.lun.hosts
+            for host in self.hosts:
+                setattr(self, host.name, host)
+        if case.module:
+            for vm in site.guests:
+                vm.check(f'insmod /prm/build/{kernel}/dm-prmpath.ko')
+                self.cleanup(vm.check, f'rmmod {MODULE}')
+        for host in self.hosts:
+            self.cleanup(self.remove_devices, host)
+
+    def discard(self):
+        self.discarded = True
+
+    @staticmethod
+    def remove_devices(host):
+        for device in list(host.devices):
+            device.remove()

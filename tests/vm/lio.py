@@ -1,0 +1,269 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""LIO as the target under test: backstores, ports and logins.
+
+Everything goes through configfs (a tenth of a second); target_with_targetcli
+does what the documentation shows users. Every path has a port of its own and
+every host an explicit initiator name, so that a path is one I_T nexus.
+"""
+from harness import Host, Path, poll
+
+CONFIGFS = '/sys/kernel/config/target'
+IQN = 'iqn.2003-01.org.example'
+
+# Short timers: no-op after 1 s, answer within 2 s, commands fail 5 s after that.
+ISCSID_CONF = '''\
+iscsid.startup = /usr/sbin/iscsid
+node.startup = manual
+node.session.timeo.replacement_timeout = 5
+node.conn[0].timeo.noop_out_interval = 1
+node.conn[0].timeo.noop_out_timeout = 2
+node.conn[0].timeo.login_timeout = 5
+node.session.initial_login_retry_max = 2
+node.session.err_timeo.abort_timeout = 5
+node.session.err_timeo.lu_reset_timeout = 5
+node.session.scan = auto
+'''
+
+
+class Backstore:
+    """A disk of the target: a ramdisk, or a file that outlives the target."""
+
+    def __init__(self, vm, name='lun0', megabytes=64, file=None):
+        self.vm, self.name = vm, name
+        kind = 'fileio_0' if file else 'rd_mcp_0'
+        self.path = f'{CONFIGFS}/core/{kind}/{name}'
+        size = megabytes << 20
+        control = f'fd_dev_name={file},fd_dev_size={size}' if file else f'rd_pages={size >> 12}'
+        vm.check(f'''set -e
+            modprobe -a target_core_mod {"target_core_file" if file else ""}
+            {f"[ -e {file} ] || truncate -s {size} {file}" if file else ""}
+            mkdir -p {self.path}
+            echo -n {control} > {self.path}/control
+            echo 1 > {self.path}/enable
+            echo -n prm-{name} > {self.path}/wwn/vpd_unit_serial''')
+
+    def attribute(self, name, value):
+        """Set attrib/NAME, for instance emulate_pr."""
+        self.vm.check(f'echo {value} > {self.path}/attrib/{name}')
+
+    def remove(self):
+        self.vm.check(f'rmdir {self.path}')
+
+
+class LoopPath(Path):
+    """tcm_loop: cut means commands end with DID_TRANSPORT_DISRUPTED."""
+
+    def __init__(self, vm, index, dev, port):
+        super().__init__(vm, index, dev)
+        self.port = port
+
+    def cut(self):
+        self.vm.check(f'echo offline > {self.port}/transport_status')
+
+    def restore(self):
+        self.vm.check(f'echo online > {self.port}/transport_status')
+
+
+class TcmLoop:
+    """Hosts and paths inside one guest by tcm_loop. No preempt-and-abort: LIO deadlocks."""
+
+    def __init__(self, vm, paths=2, hosts=('a',), name='lun0', **backstore):
+        self.vm = vm
+        self.backstore = Backstore(vm, name, **backstore)
+        number = int(name.strip('abcdefghijklmnopqrstuvwxyz') or 0)
+        self.ports = {(h, p): f'{CONFIGFS}/loopback/naa.6001405{number:02x}{h:02x}{p:02x}000/tpgt_1'
+                      for h in range(len(hosts)) for p in range(paths)}
+        script = ['set -e', 'modprobe tcm_loop']
+        for (h, p), port in self.ports.items():
+            script.append(f'''mkdir -p {port}
+                echo naa.6001405ff{h:02x}{p:02x}{number:02x}0 > {port}/nexus
+                mkdir {port}/lun/lun_0
+                ln -s {self.backstore.path} {port}/lun/lun_0/{name}
+                cat {port}/address''')
+        addresses = dict(zip(self.ports, vm.check('\n'.join(script)).split()))
+        # "host:channel:target" of the port
+        devs = {at: poll(lambda: find_disk(vm, f'/sys/class/scsi_device/{address}:0'), 20,
+                         f'disk at {address}:0')
+                for at, address in addresses.items()}
+        vm.check('udevadm settle')
+        self.hosts = [Host(host, vm, [LoopPath(vm, p, devs[h, p], self.ports[h, p])
+                                      for p in range(paths)]) for h, host in enumerate(hosts)]
+
+    def remove(self):
+        script = ['set -e']
+        for port in self.ports.values():
+            script.append(f'''rm {port}/lun/lun_0/{self.backstore.name}
+                rmdir {port}/lun/lun_0
+                echo NULL > {port}/nexus
+                rmdir {port} {port.rsplit("/", 1)[0]}''')
+        self.vm.check('\n'.join(script))
+        self.backstore.remove()
+
+
+def find_disk(vm, folder):
+    """/dev/sdX below a folder of sysfs once it is there."""
+    name = vm.run(f'ls {folder}/device/block 2>/dev/null')[1].strip()
+    return f'/dev/{name}' if name else None
+
+
+def initiator(host):
+    return f'{IQN}:host-{host}'
+
+
+def target_name(path):
+    return f'{IQN}:path{path}'
+
+
+class IscsiTarget:
+    """One target name per path, with a portal per host; an ACL for each host.
+
+    portals: {(host number, path): address}.
+    """
+
+    def __init__(self, backstore, hosts, portals):
+        self.backstore, self.vm = backstore, backstore.vm
+        self.tpgs = {p: f'{CONFIGFS}/iscsi/{target_name(p)}/tpgt_1' for p in sorted({p for _, p in portals})}
+        self.portals, self.hosts = portals, hosts
+        script = ['set -e', 'modprobe iscsi_target_mod', f'mkdir -p {CONFIGFS}/iscsi']
+        for p, tpg in self.tpgs.items():
+            script.append(f'''mkdir -p {tpg}/lun/lun_0
+                ln -s {backstore.path} {tpg}/lun/lun_0/{backstore.name}
+                echo 0 > {tpg}/attrib/authentication
+                echo 0 > {tpg}/attrib/generate_node_acls''')
+            for h, host in enumerate(hosts):
+                acl = f'{tpg}/acls/{initiator(host)}'
+                script.append(f'''mkdir -p {tpg}/np/{portals[h, p]}:3260 {acl}/lun_0
+                    ln -s {tpg}/lun/lun_0 {acl}/lun_0/lun_0''')
+            script.append(f'echo 1 > {tpg}/enable')
+        self.vm.check('\n'.join(script))
+
+    def remove(self):
+        script = ['set -e']
+        for p, tpg in self.tpgs.items():
+            script.append(f'''echo 0 > {tpg}/enable
+                rm {tpg}/acls/*/lun_0/lun_0
+                rmdir {tpg}/acls/*/lun_0 {tpg}/acls/* {tpg}/np/*
+                rm {tpg}/lun/lun_0/{self.backstore.name}
+                rmdir {tpg}/lun/lun_0 {tpg} {tpg.rsplit("/", 1)[0]}''')
+        self.vm.check('\n'.join(script))
+        self.backstore.remove()
+
+
+class IscsiPath(Path):
+    """cut makes the portal a black hole; the no-op timers find out."""
+
+    def __init__(self, vm, index, dev, portal):
+        super().__init__(vm, index, dev)
+        self.portal = portal
+
+    def cut(self):
+        self.vm.check('nft add table ip prm && nft add chain ip prm out '
+                      '"{ type filter hook output priority 0; }" && '
+                      f'nft add rule ip prm out ip daddr {self.portal} drop && '
+                      f'nft add rule ip prm out ip saddr {self.portal} drop')
+
+    def restore(self):
+        """Restores all cut paths of the guest."""
+        self.vm.run('nft delete table ip prm')
+
+
+class WirePath(Path):
+    """cut pulls the cable."""
+
+    def __init__(self, vm, index, dev, wire):
+        super().__init__(vm, index, dev)
+        self.wire = wire
+        self.cut, self.blackhole, self.restore = wire.cut, wire.blackhole, wire.restore
+
+
+def login(vm, host, portals):
+    """Log in to target path p at portals[p] as host; return the disks by path."""
+    vm.put('/etc/iscsi/iscsid.conf', ISCSID_CONF)
+    vm.put(f'/etc/iscsi/ifaces/{host}', f'''iface.iscsi_ifacename = {host}
+iface.transport_name = tcp
+iface.initiatorname = {initiator(host)}
+''')
+    vm.check(f'''set -e
+        echo InitiatorName={initiator(host)} > /etc/iscsi/initiatorname.iscsi
+        modprobe iscsi_tcp
+        pidof iscsid > /dev/null || iscsid''')
+    for p, portal in enumerate(portals):
+        node = f'iscsiadm -m node -T {target_name(p)} -p {portal}:3260 -I {host}'
+        vm.check(f'{node} -o new > /dev/null && {node} --login')
+    return [poll(lambda: iscsi_disk(vm, host, p), 20, f'disk of {host} path {p}')
+            for p in range(len(portals))]
+
+
+def iscsi_disk(vm, host, path):
+    name = vm.run(f'''for s in /sys/class/iscsi_session/session*; do
+            [ "$(cat $s/targetname)" = {target_name(path)} ] || continue
+            [ "$(cat $s/initiatorname)" = {initiator(host)} ] || continue
+            ls $s/device/target*/*:0/block
+        done 2>/dev/null''')[1].strip()
+    return f'/dev/{name}' if name else None
+
+
+def logout(vm):
+    vm.run('iscsiadm -m node -U all; rm -rf /etc/iscsi/nodes /var/lib/iscsi/nodes /etc/iscsi/ifaces/*')
+
+
+class IscsiLoop:
+    """Hosts and paths inside one guest by iSCSI over loopback addresses."""
+
+    def __init__(self, vm, paths=2, hosts=('a', 'b'), name='lun0', **backstore):
+        self.vm = vm
+        portals = {(h, p): f'127.0.{h + 1}.{p + 1}' for h in range(len(hosts)) for p in range(paths)}
+        self.target = IscsiTarget(Backstore(vm, name, **backstore), hosts, portals)
+        self.backstore = self.target.backstore
+        self.hosts = []
+        for h, host in enumerate(hosts):
+            addresses = [portals[h, p] for p in range(paths)]
+            devs = login(vm, host, addresses)
+            self.hosts.append(Host(host, vm, [IscsiPath(vm, p, dev, addresses[p])
+                                              for p, dev in enumerate(devs)]))
+        vm.check('udevadm settle')
+
+    def remove(self):
+        self.vm.run('nft delete table ip prm')
+        logout(self.vm)
+        self.target.remove()
+
+
+class IscsiWired:
+    """A target guest and one guest per host; wires[host number][path], end 0 at the target."""
+
+    def __init__(self, target, guests, wires, name='lun0', targetcli=False, **backstore):
+        portals = {(h, p): wire.address(0) for h, row in enumerate(wires) for p, wire in enumerate(row)}
+        hosts = [guest.name for guest in guests]
+        self.guests = guests
+        if targetcli:
+            target_with_targetcli(target, hosts, portals, name, **backstore)
+        else:
+            self.target = IscsiTarget(Backstore(target, name, **backstore), hosts, portals)
+            self.backstore = self.target.backstore
+        self.hosts = []
+        for h, guest in enumerate(guests):
+            devs = login(guest, guest.name, [wire.address(0) for wire in wires[h]])
+            self.hosts.append(Host(guest.name, guest, [WirePath(guest, p, dev, wires[h][p])
+                                                       for p, dev in enumerate(devs)]))
+            guest.check('udevadm settle')
+
+    def remove(self):
+        for guest in self.guests:
+            logout(guest)
+        self.target.remove()
+
+
+def target_with_targetcli(vm, hosts, portals, name='lun0', megabytes=64):
+    """The same target by the commands that the documentation shows."""
+    lines = [f'/backstores/ramdisk create {name} {megabytes}M']
+    for p in sorted({p for _, p in portals}):
+        base = f'/iscsi/{target_name(p)}'
+        lines += [f'/iscsi create {target_name(p)}',
+                  f'{base}/tpg1/luns create /backstores/ramdisk/{name}',
+                  f'{base}/tpg1/portals delete 0.0.0.0 3260']
+        lines += [f'{base}/tpg1/portals create {portals[h, p]} 3260' for h in range(len(hosts))]
+        lines += [f'{base}/tpg1/acls create {initiator(host)}' for host in hosts]
+    vm.put('/run/targetcli.in', '\n'.join(lines) + '\nexit\n')
+    vm.check('targetcli < /run/targetcli.in', timeout=180)
+    return lines
