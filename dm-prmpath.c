@@ -11,6 +11,7 @@
 #include <linux/module.h>
 #include <linux/percpu.h>
 #include <linux/rcupdate.h>
+#include <linux/sched/mm.h>
 #include <linux/slab.h>
 #include <linux/spinlock.h>
 #include <linux/workqueue.h>
@@ -28,7 +29,7 @@
 
 #define PRM_RELEASE		"0.1.0"
 #define CONFLICTS_MAX		4	/* verdicts on one I/O before it fails */
-#define PARKED_CHECK_MS		500
+#define PARKED_CHECK		msecs_to_jiffies(500)
 #define CLEAR_WORD		"destroy-all-registrations"
 
 /**
@@ -186,7 +187,12 @@ static void kick(struct target *t)
 	mod_delayed_work(target_wq, &t->work, 0);
 }
 
-static void park(struct target *t, struct bio_list *list, struct bio *bio)
+/*
+ * Whoever parks kicks, under the lock: once it is dropped the bio may end, and
+ * with the last one the table may go.
+ */
+static void park(struct target *t, struct bio_list *list, struct bio *bio,
+		 unsigned int delay)
 {
 	struct target_io *io = target_io(bio);
 	unsigned long flags;
@@ -198,6 +204,10 @@ static void park(struct target *t, struct bio_list *list, struct bio *bio)
 	}
 	spin_lock_irqsave(&t->lock, flags);
 	bio_list_add(list, bio);
+	if (delay)
+		queue_delayed_work(target_wq, &t->work, delay);
+	else
+		mod_delayed_work(target_wq, &t->work, 0);
 	spin_unlock_irqrestore(&t->lock, flags);
 }
 
@@ -213,7 +223,7 @@ static int without_path(struct target *t, struct bio *bio)
 		return end_with(bio, BLK_STS_DM_REQUEUE);
 	if ((READ_ONCE(t->queue_if_no_path) && !suspending) ||
 	    (!late && path_coming(t))) {
-		park(t, &t->parked, bio);
+		park(t, &t->parked, bio, io->parked ? PARKED_CHECK : 0);
 		return DM_MAPIO_SUBMITTED;
 	}
 	return end_with(bio, BLK_STS_IOERR);
@@ -230,6 +240,7 @@ static int route(struct target *t, struct bio *bio)
 	if (unlikely(!path))
 		return without_path(t, bio);
 	target_io(bio)->path = path;
+	target_io(bio)->parked = false;
 	bio_set_dev(bio, path->dev->bdev);
 	bio->bi_opf |= REQ_FAILFAST_TRANSPORT;
 	return DM_MAPIO_REMAPPED;
@@ -239,17 +250,13 @@ static int target_map(struct dm_target *ti, struct bio *bio)
 {
 	struct target *t = ti->private;
 	struct target_io *io = target_io(bio);
-	int r;
 
 	io->iter = bio->bi_iter;
 	io->opf = bio->bi_opf;
 	io->flags = bio->bi_flags;
 	io->conflicts = 0;
 	io->parked = false;
-	r = route(t, bio);
-	if (unlikely(r == DM_MAPIO_SUBMITTED))
-		kick(t);
-	return r;
+	return route(t, bio);
 }
 
 /* As if it had never been sent. */
@@ -278,22 +285,35 @@ static int target_end_io(struct dm_target *ti, struct bio *bio, blk_status_t *er
 		    !lun_conflict(t->lun, path->lun_path))
 			return DM_ENDIO_DONE;
 		rewind_bio(bio);
-		park(t, &t->disputed, bio);
-		kick(t);
+		park(t, &t->disputed, bio, 0);
 		return DM_ENDIO_INCOMPLETE;
 	}
 	if (!blk_path_error(*error) || *error == BLK_STS_AGAIN)
 		return DM_ENDIO_DONE;
-	lun_path_fail(t->lun, path->lun_path);
+	lun_path_fail(t->lun, path->lun_path, "I/O error");
 	rewind_bio(bio);
-	park(t, &t->parked, bio);
-	kick(t);
+	park(t, &t->parked, bio, 0);
 	return DM_ENDIO_INCOMPLETE;
 }
 
 /*
  * The set of usable paths
  */
+
+static bool same_set(const struct target *t, const struct path_set *set, int group)
+{
+	u32 n = 0, i;
+
+	if (group < 0)
+		return !set->count;
+	for (i = 0; i < t->paths; i++) {
+		if (t->path[i].group != group || !path_usable(&t->path[i]))
+			continue;
+		if (n >= set->count || set->slot[n++].path != i)
+			return false;
+	}
+	return set->group == group && n == set->count;
+}
 
 static void rebuild(struct target *t)
 {
@@ -317,6 +337,8 @@ static void rebuild(struct target *t)
 	group = path_group_choose(view, t->groups, t->group_now, wanted);
 
 	old = rcu_dereference_protected(t->set, true);
+	if (old && same_set(t, old, group))
+		return;
 	set = t->sets[old == t->sets[0]];
 	cond_synchronize_rcu(t->set_unused);
 	set->count = 0;
@@ -344,8 +366,10 @@ static void settle(struct target *t, struct bio *bio)
 	struct target_io *io = target_io(bio);
 	bool late = time_after(jiffies, io->parked_at + lun_timeout(t->lun));
 
-	if (lun_undecided(t->lun) && !late)
-		park(t, &t->disputed, bio);
+	if (READ_ONCE(t->suspending) && dm_noflush_suspending(t->ti))
+		end_with(bio, BLK_STS_DM_REQUEUE);
+	else if (lun_undecided(t->lun) && !late)
+		park(t, &t->disputed, bio, PARKED_CHECK);
 	else if (late || !lun_gate(t->lun))
 		end_with(bio, BLK_STS_RESV_CONFLICT);
 	else
@@ -358,8 +382,8 @@ static void target_work(struct work_struct *work)
 	struct bio_list parked, disputed;
 	struct blk_plug plug;
 	unsigned long flags;
+	unsigned int noio = memalloc_noio_save();
 	struct bio *bio;
-	bool rest;
 
 	rebuild(t);
 	spin_lock_irqsave(&t->lock, flags);
@@ -375,13 +399,7 @@ static void target_work(struct work_struct *work)
 	while ((bio = bio_list_pop(&parked)))
 		send_again(t, bio);
 	blk_finish_plug(&plug);
-
-	spin_lock_irqsave(&t->lock, flags);
-	rest = !bio_list_empty(&t->parked) || !bio_list_empty(&t->disputed);
-	spin_unlock_irqrestore(&t->lock, flags);
-	if (rest)
-		queue_delayed_work(target_wq, &t->work,
-				   msecs_to_jiffies(PARKED_CHECK_MS));
+	memalloc_noio_restore(noio);
 }
 
 static void client_changed(struct lun_client *client)
@@ -617,6 +635,14 @@ static void target_presuspend(struct dm_target *ti)
 	kick(t);
 }
 
+static void target_presuspend_undo(struct dm_target *ti)
+{
+	struct target *t = ti->private;
+
+	WRITE_ONCE(t->suspending, false);
+	kick(t);
+}
+
 static void target_postsuspend(struct dm_target *ti)
 {
 	struct target *t = ti->private;
@@ -678,10 +704,10 @@ struct status_room {
 	char words[512];
 };
 
-static void print_holder(struct target *t, struct status_room *room)
+static void print_holder(struct status_room *room)
 {
 	const struct pr_lun *pr = &room->view.pr;
-	const char *name = lun_holder_name(t->lun, &room->view);
+	const char *name = pr->holder == PR_NO_PATH ? NULL : room->view.holder;
 
 	if (pr->state == PR_STATE_OWNER || pr->state == PR_STATE_RETAINED ||
 	    pr->state == PR_STATE_RELEASING)
@@ -704,7 +730,7 @@ static unsigned int print_pr(struct target *t, struct status_room *room)
 	prm_options_print(view->open, room->open, sizeof(room->open));
 	prm_options_print(view->open_ro, room->open_ro, sizeof(room->open_ro));
 	prm_options_print(pr->session, room->session, sizeof(room->session));
-	print_holder(t, room);
+	print_holder(room);
 	scnprintf(room->words, sizeof(room->words),
 		  "pr=%d state=%s key=0x%016llx type=%u holder=%s gen=%u opens=%u options=%s gate=%s open=%s open_ro=%s keys_own=%u keys_foreign=%u stale_cache=%d",
 		  !!pr->cfg.key, state_word(view), pr->cfg.key, pr->type, room->holder,
@@ -844,7 +870,7 @@ static int message_fail_path(struct target *t, char **argv, char *result, unsign
 		DMERR("%s: fail_path: %s is no path of this table", lun_name(t->lun), argv[1]);
 		return -EINVAL;
 	}
-	lun_path_fail(t->lun, path);
+	lun_path_fail(t->lun, path, "by message");
 	return 0;
 }
 
@@ -1024,6 +1050,7 @@ static struct target_type prmpath_target = {
 	.map = target_map,
 	.end_io = target_end_io,
 	.presuspend = target_presuspend,
+	.presuspend_undo = target_presuspend_undo,
 	.postsuspend = target_postsuspend,
 	.resume = target_resume,
 	.status = target_status,

@@ -65,7 +65,8 @@ static bool session_port(struct iscsi_cls_session *session, struct pr_port_id *p
 		return false;
 	len = session->transport->get_session_param(session,
 						    ISCSI_PARAM_INITIATOR_NAME, name);
-	if (len > 0) {
+	/* A session that was never given a name prints as "(null)". */
+	if (len > 0 && name[0] != '(') {
 		strim(name);
 		port->protocol = SCSI_PROTOCOL_ISCSI;
 		port->len = min_t(size_t, strlen(name), PR_PORT_ID_LEN);

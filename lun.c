@@ -15,6 +15,7 @@
 #include <linux/module.h>
 #include <linux/mutex.h>
 #include <linux/pagemap.h>
+#include <linux/sched/mm.h>
 #include <linux/slab.h>
 #include <linux/spinlock.h>
 #include <linux/wait.h>
@@ -50,7 +51,6 @@
  * @lun: the LUN that it leads to, without a reference; see lun_path_free()
  * @ref: tables, the leaving list and the command in flight
  * @index: its bit in the masks of struct pr_lun
- * @bdev_devt: device number
  * @sdev: with a reference
  * @cmd: its one command
  * @waiting: the worker counts on the command's end; under lun->lock
@@ -103,6 +103,15 @@ struct lun_op {
 	size_t text_size;
 };
 
+/* What the client was told last: it is called when any of this changes. */
+struct lun_told {
+	struct lun_client *client;
+	u64 admitted;
+	u64 live;
+	u64 conflicts;
+	bool gate;
+};
+
 /**
  * struct lun - see the head of this file
  * @lock: guards every field below it unless said otherwise; taken from end_io,
@@ -128,6 +137,12 @@ struct lun {
 	u32 keys_size;
 	struct lun_op background;	/* the worker's own operation */
 	struct mutex client_lock;	/* no client goes away during its ->event */
+	/*
+	 * One open at a time, from its first look to the end of rule 4.7, and
+	 * so also while it waits for commands: extended opens come without the
+	 * disk's open_mutex, which does the same for plain ones.
+	 */
+	struct mutex open_lock;
 
 	spinlock_t lock;
 	struct pr_lun pr;
@@ -141,7 +156,8 @@ struct lun {
 	u64 want_admit;
 	bool want_watch;
 	bool want_release;
-	bool closed;			/* no client will come any more */
+	bool closing;			/* no open from here on */
+	bool closed;			/* and no background work, no uevent */
 	unsigned long watch_at;
 	unsigned long retry_at;
 	unsigned long configure_at;
@@ -150,6 +166,8 @@ struct lun {
 	bool stale_cache;
 	bool active;			/* a table was live at least once */
 	u64 announced;			/* registered paths that were reported */
+	struct lun_told told;
+	bool in_background;		/* the worker is at an operation of its own */
 	u32 openers;
 	struct prm_features features;
 	u32 open;
@@ -216,6 +234,23 @@ void lun_put(struct lun *lun)
 	kref_put(&lun->ref, lun_free);
 }
 
+/* The slot's next path must not inherit anything. */
+static void forget_bits(struct lun *lun, int index)
+{
+	u64 bit = path_bit(index);
+
+	lockdep_assert_held(&lun->lock);
+	pr_path_gone(&lun->pr, index);
+	lun->pr.doubt &= ~bit;
+	if (lun->pr.holder == index)
+		lun->pr.holder = PR_NO_PATH;
+	lun->announced &= ~bit;
+	lun->conflicts &= ~bit;
+	lun->want_admit &= ~bit;
+	lun->want_configure &= ~bit;
+	lun->leaving &= ~bit;
+}
+
 static void lun_path_free(struct kref *ref)
 {
 	struct lun_path_private *p = container_of(ref, struct lun_path_private, ref);
@@ -225,8 +260,7 @@ static void lun_path_free(struct kref *ref)
 
 	spin_lock_irqsave(&lun->lock, flags);
 	lun->path[p->index] = NULL;
-	pr_path_gone(&lun->pr, p->index);
-	lun->pr.doubt &= ~path_bit(p->index);
+	forget_bits(lun, p->index);
 	spin_unlock_irqrestore(&lun->lock, flags);
 	scsi_cmd_free(&p->cmd);
 	scsi_device_put(p->sdev);
@@ -242,7 +276,10 @@ static void drop_path(struct lun_path *path)
 
 static void lun_op_free(struct kref *ref)
 {
-	kfree(container_of(ref, struct lun_op, ref));
+	struct lun_op *op = container_of(ref, struct lun_op, ref);
+
+	kvfree(op->text);
+	kfree(op);
 }
 
 static void lun_op_put(struct lun_op *op)
@@ -297,14 +334,21 @@ static void publish(struct lun *lun)
 			set_path_flag(lun->path[i], LUN_PATH_ADMITTED,
 				      admitted & path_bit(i));
 	WRITE_ONCE(lun->gate, gate);
-	if (lun->client)
+	if (lun->client && (admitted != lun->told.admitted || gate != lun->told.gate ||
+			    lun->pr.live != lun->told.live ||
+			    lun->conflicts != lun->told.conflicts ||
+			    lun->client != lun->told.client)) {
+		lun->told = (struct lun_told){ lun->client, admitted, lun->pr.live,
+					       lun->conflicts, gate };
 		lun->client->changed(lun->client);
+	}
 }
 
 static void kick(struct lun *lun)
 {
-	if (queue_work(lun_wq, &lun->work))
-		lun_get(lun);
+	lun_get(lun);
+	if (!queue_work(lun_wq, &lun->work))
+		lun_put(lun);
 }
 
 /*
@@ -316,6 +360,9 @@ static void uevent(struct lun *lun, const char *event, const struct lun_path *pa
 	char event_env[48], path_env[32], name_env[DM_NAME_LEN + 32];
 	char *env[] = { event_env, name_env, path ? path_env : NULL, NULL };
 
+	/* The disk may be gone by the time a last straggler is settled. */
+	if (READ_ONCE(lun->closed))
+		return;
 	snprintf(event_env, sizeof(event_env), "PRM_EVENT=%s", event);
 	snprintf(name_env, sizeof(name_env), "PRM_DEVICE=%s", lun_name(lun));
 	if (path)
@@ -408,16 +455,38 @@ static void trace_end(struct lun *lun, struct lun_path *path,
 			      cmd->result.ascq, cmd->tries, cmd->usecs);
 }
 
-static void start_command(struct lun *lun, struct lun_path *path,
+/* Its one command is the caller's from here to scsi_cmd_start(). */
+static bool claim_path(struct lun *lun, struct lun_path *path, bool check)
+{
+	unsigned long flags;
+	bool claimed;
+
+	spin_lock_irqsave(&lun->lock, flags);
+	claimed = !test_and_set_bit(LUN_PATH_BUSY, &path->flags);
+	if (claimed) {
+		set_path_flag(path, LUN_PATH_CHECK, check);
+		path->p->waiting = !check;
+		WRITE_ONCE(path->p->cmd.stop, false);
+		kref_get(&path->p->ref);
+	}
+	spin_unlock_irqrestore(&lun->lock, flags);
+	return claimed;
+}
+
+/* False: the path is busy with a command that outlived its operation. */
+static bool start_command(struct lun *lun, struct lun_path *path,
 			  const struct pr_request *req, struct lun_op *op, u32 in_len)
 {
 	struct scsi_cmd *cmd = &path->p->cmd;
-	unsigned long flags;
 
+	if (!claim_path(lun, path, false))
+		return false;
+	if (in_len > cmd->size && scsi_cmd_grow(cmd, in_len))
+		in_len = cmd->size;
 	memset(cmd->cdb, 0, sizeof(cmd->cdb));
 	cmd->action = req->action;
 	cmd->out = pr_action_is_out(req->action);
-	cmd->len = cmd->out ? PR_OUT_LEN : min(in_len, cmd->size);
+	cmd->len = cmd->out ? PR_OUT_LEN : in_len;
 	if (cmd->out)
 		pr_encode_out(cmd->data, req->key, req->sa_key, req->aptpl);
 	else
@@ -425,71 +494,81 @@ static void start_command(struct lun *lun, struct lun_path *path,
 	pr_encode_cdb(cmd->cdb, req->action, req->type, cmd->len);
 	cmd->timeout_s = command_timeout(req->action);
 	cmd->deadline = req->cleanup ? op->grace : op->deadline;
-
-	spin_lock_irqsave(&lun->lock, flags);
-	set_bit(LUN_PATH_BUSY, &path->flags);
-	clear_bit(LUN_PATH_CHECK, &path->flags);
-	path->p->waiting = true;
-	kref_get(&path->p->ref);
-	spin_unlock_irqrestore(&lun->lock, flags);
 	op->commands++;
 	scsi_cmd_start(cmd);
+	return true;
 }
 
-/* What an orphan left behind is looked into (rule 6.3). */
-static void settle_orphan(struct lun *lun, struct lun_path *path)
+static bool registers(enum pr_action action)
+{
+	return action == PR_ACT_REGISTER || action == PR_ACT_REGISTER_IGNORE;
+}
+
+/*
+ * What an orphan left behind is looked into (rule 6.3). Returns true if its
+ * path is no longer a member: then it is to leave once more.
+ */
+static bool settle_orphan(struct lun *lun, struct lun_path *path)
 {
 	enum pr_action action = path->p->cmd.action;
 	u64 bit = path_bit(path->p->index);
 
 	lockdep_assert_held(&lun->lock);
-	if (action == PR_ACT_COUNT || !pr_action_is_out(action))
-		return;
+	if (!pr_action_is_out(action))
+		return false;
 	lun->pr.baseline = false;
 	lun->pr.doubt |= bit;
+	if (lun->pr.state == PR_STATE_FREE && !registers(action) &&
+	    action != PR_ACT_RELEASE) {
+		/* A RESERVE or PREEMPT without a session. */
+		lun->pr.leftover = true;
+		lun->pr.state = PR_STATE_RELEASING;
+		lun->want_release = true;
+	}
+	if (lun->closed || !(lun->members & bit))
+		return true;
 	if (lun->pr.state == PR_STATE_OWNER) {
 		lun->want_watch = true;
 		lun->want_admit |= bit & ~lun->pr.registered;
 	} else {
-		if (action != PR_ACT_REGISTER && action != PR_ACT_REGISTER_IGNORE &&
-		    lun->pr.state == PR_STATE_FREE && action != PR_ACT_RELEASE) {
-			/* A RESERVE or PREEMPT without a session. */
-			lun->pr.leftover = true;
-			lun->pr.state = PR_STATE_RELEASING;
-			lun->want_release = true;
-		}
 		lun->want_configure |= bit;
 	}
 	kick(lun);
+	return false;
 }
 
-static void check_ended(struct lun *lun, struct lun_path *path);
+static void check_ended(struct lun *lun, struct lun_path *path, enum pr_class class);
+static void leave_late(struct lun *lun, struct lun_path *path);
 
 static void command_done(struct scsi_cmd *cmd)
 {
 	struct lun_path_private *p = container_of(cmd, struct lun_path_private, cmd);
 	struct lun *lun = p->lun;
 	struct lun_path *path = lun->path[p->index];
-	bool orphan, check;
+	enum pr_class class = cmd->class;
+	bool check, late = false;
 	unsigned long flags;
 
 	spin_lock_irqsave(&lun->lock, flags);
-	orphan = test_and_clear_bit(LUN_PATH_ORPHAN, &path->flags);
 	check = test_and_clear_bit(LUN_PATH_CHECK, &path->flags);
+	if (test_and_clear_bit(LUN_PATH_ORPHAN, &path->flags))
+		late = settle_orphan(lun, path);
 	clear_bit(LUN_PATH_BUSY, &path->flags);
-	p->waiting = false;
-	if (orphan)
-		settle_orphan(lun, path);
+	refresh_masks(lun);
+	/* Orders the outcome before the worker's look at it. */
+	smp_store_release(&p->waiting, false);
 	wake_up_all(&lun->wait);
 	spin_unlock_irqrestore(&lun->lock, flags);
+	if (late)
+		leave_late(lun, path);
 	if (check)
-		check_ended(lun, path);
+		check_ended(lun, path, class);
 	drop_path(path);
 }
 
 static bool command_running(const struct lun_path *path)
 {
-	return READ_ONCE(path->p->waiting);
+	return smp_load_acquire(&path->p->waiting);
 }
 
 /* Nobody waits for it any more. */
@@ -501,17 +580,9 @@ static void abandon(struct lun *lun, struct lun_path *path)
 	if (path->p->waiting) {
 		path->p->waiting = false;
 		set_bit(LUN_PATH_ORPHAN, &path->flags);
+		WRITE_ONCE(path->p->cmd.stop, true);
 	}
 	spin_unlock_irqrestore(&lun->lock, flags);
-}
-
-/* A path that gives no answer is out, until something brings it back. */
-static void path_silent(struct lun *lun, struct lun_path *path)
-{
-	if (!test_and_set_bit(LUN_PATH_FAILED, &path->flags)) {
-		atomic_inc(&path->fail_count);
-		lun_warn(lun, "path %s failed: no answer to a command", path->name);
-	}
 }
 
 static u64 each_path(u64 mask, int *index)
@@ -568,10 +639,33 @@ static void collect(struct lun *lun, struct lun_path *path, struct pr_reply *rep
 	reply->ended[cmd->class] |= bit;
 	if (cmd->class == PR_LOST && cmd->result.host_failed) {
 		reply->silent |= bit;
-		path_silent(lun, path);
+		lun_path_fail(lun, path, "no answer to a command");
 	}
 	if (cmd->attention)
 		reply->attention |= bit;
+}
+
+/* The end of a round: a command's own time, or the operation's. */
+static unsigned long round_end(const struct pr_request *req, unsigned long until)
+{
+	unsigned long limit = jiffies + (command_timeout(req->action) + 1) * HZ;
+
+	return time_before(limit, until) ? limit : until;
+}
+
+static bool may_send(struct lun_op *op, const struct pr_request *req,
+		     unsigned long until)
+{
+	return time_left(until) && (req->cleanup || !cancelled(op));
+}
+
+/* A path whose command had its full time, and did not answer. */
+static void give_up(struct lun *lun, struct lun_op *op, struct lun_path *path,
+		    const struct pr_request *req, unsigned long since)
+{
+	if (command_running(path) && !cancelled(op) &&
+	    time_after_eq(jiffies, since + command_timeout(req->action) * HZ))
+		lun_path_fail(lun, path, "no answer to a command");
 }
 
 /* Commands that go to several paths at once, @width of them at a time. */
@@ -583,24 +677,29 @@ static void run_on_all(struct lun *lun, struct lun_op *op,
 	u64 todo = req->paths;
 	int i;
 
-	while (todo) {
+	while (todo && may_send(op, req, until)) {
+		unsigned long since = jiffies;
 		u64 batch = 0, rest;
 		unsigned int n;
 
 		for (n = 0; todo && n < width; n++) {
 			todo = each_path(todo, &i);
-			batch |= path_bit(i);
-			start_command(lun, lun->path[i], req, op, 0);
+			if (start_command(lun, lun->path[i], req, op, 0))
+				batch |= path_bit(i);
+			else
+				reply->silent |= path_bit(i);
 		}
 		op->rounds++;
-		wait_commands(lun, op, batch, until, req->cleanup);
+		wait_commands(lun, op, batch, round_end(req, until), req->cleanup);
 		for (rest = batch; rest;) {
 			rest = each_path(rest, &i);
-			if (command_running(lun->path[i]) && !cancelled(op))
-				path_silent(lun, lun->path[i]);
+			give_up(lun, op, lun->path[i], req, since);
 			collect(lun, lun->path[i], reply, req);
 		}
 	}
+	/* Not sent at all. */
+	reply->ended[PR_LOST] |= todo | reply->silent;
+	reply->silent |= todo;
 }
 
 static bool definitive(enum pr_class class)
@@ -651,6 +750,48 @@ static bool decode(struct lun *lun, struct lun_path *path,
 	return true;
 }
 
+/* What one path's end means for a read that any path may answer. */
+enum read_end { READ_NEXT, READ_AGAIN, READ_ANSWERED };
+
+static enum read_end read_ended(struct lun *lun, struct lun_path *path,
+				const struct pr_request *req, struct pr_reply *reply,
+				u32 *in_len)
+{
+	u64 bit = path_bit(path->p->index);
+	u32 needed;
+
+	collect(lun, path, reply, req);
+	if (!definitive(path->p->cmd.class))
+		return READ_NEXT;
+	if (path->p->cmd.class != PR_GOOD)
+		return READ_ANSWERED;
+	if (!decode(lun, path, req, reply, &needed)) {
+		lun_warn(lun, "path %s: malformed %s data (%u bytes)", path->name,
+			 pr_action_name(req->action), path->p->cmd.transferred);
+		reply->ended[PR_GOOD] &= ~bit;
+		reply->ended[PR_LOST] |= bit;
+		return READ_NEXT;
+	}
+	if (!needed)
+		return READ_ANSWERED;
+	/* Again, with room for all of it (E42). */
+	*in_len = min_t(u32, needed, PR_IN_LEN_MAX);
+	reply->ended[PR_GOOD] &= ~bit;
+	return READ_AGAIN;
+}
+
+static bool some_ended(struct lun *lun, u64 mask)
+{
+	int i;
+
+	while (mask) {
+		mask = each_path(mask, &i);
+		if (!command_running(lun->path[i]))
+			return true;
+	}
+	return false;
+}
+
 /*
  * A read goes to one path; when that does not answer soon, to the next one as
  * well, so that a dead path does not hold up what a live one can tell.
@@ -659,90 +800,64 @@ static void run_on_any(struct lun *lun, struct lun_op *op,
 		       const struct pr_request *req, struct pr_reply *reply,
 		       unsigned long until)
 {
+	u32 in_len = req->action == PR_ACT_READ_FULL_STATUS ? PR_IN_LEN_MAX :
+							      PR_IN_LEN_MIN;
+	unsigned long since[PR_MAX_PATHS];
 	u64 fresh = req->paths, out = 0, rest;
-	u32 in_len = PR_IN_LEN_MIN, needed;
-	unsigned long hedge;
 	int i;
 
-	if (req->action == PR_ACT_READ_FULL_STATUS)
-		in_len = PR_IN_LEN_MAX;
 	op->rounds++;
-	while (fresh || out) {
-		struct lun_path *path = NULL;
+	while ((fresh || out) && reply->path == PR_NO_PATH && may_send(op, req, until)) {
+		unsigned long end = round_end(req, until);
 
 		if (fresh) {
-			u64 prefer = fresh & lun->pr.live;
-
-			each_path(prefer ? prefer : fresh, &i);
+			each_path(fresh & lun->pr.live ? fresh & lun->pr.live : fresh, &i);
 			fresh &= ~path_bit(i);
-			out |= path_bit(i);
-			scsi_cmd_grow(&lun->path[i]->p->cmd, in_len);
-			start_command(lun, lun->path[i], req, op, in_len);
+			since[i] = jiffies;
+			if (start_command(lun, lun->path[i], req, op, in_len))
+				out |= path_bit(i);
+			else
+				reply->silent |= path_bit(i);
 		}
-		hedge = jiffies + msecs_to_jiffies(HEDGE_MS);
-		if (!fresh || time_after(hedge, until))
-			hedge = until;
-		/* Until one of them has ended. */
-		wait_event_timeout(lun->wait, ({
-			bool ended = !req->cleanup && cancelled(op);
-
-			for (rest = out; rest && !ended;) {
-				rest = each_path(rest, &i);
-				ended = !command_running(lun->path[i]);
-			}
-			ended; }), time_left(hedge));
-		for (rest = out; rest;) {
+		if (fresh && time_before(jiffies + msecs_to_jiffies(HEDGE_MS), end))
+			end = jiffies + msecs_to_jiffies(HEDGE_MS);
+		wait_event_timeout(lun->wait, !out || some_ended(lun, out) ||
+				   (!req->cleanup && cancelled(op)), time_left(end));
+		for (rest = out; rest && reply->path == PR_NO_PATH;) {
 			rest = each_path(rest, &i);
-			if (command_running(lun->path[i]))
+			if (command_running(lun->path[i])) {
+				give_up(lun, op, lun->path[i], req, since[i]);
+				if (path_flag(lun->path[i], LUN_PATH_FAILED) && !fresh &&
+				    time_after_eq(jiffies, end)) {
+					collect(lun, lun->path[i], reply, req);
+					out &= ~path_bit(i);
+				}
 				continue;
+			}
 			out &= ~path_bit(i);
-			path = lun->path[i];
-			collect(lun, path, reply, req);
-			if (!definitive(path->p->cmd.class)) {
-				path = NULL;
-				continue;
+			switch (read_ended(lun, lun->path[i], req, reply, &in_len)) {
+			case READ_ANSWERED:
+				reply->path = i;
+				break;
+			case READ_AGAIN:
+				fresh |= path_bit(i);
+				break;
+			case READ_NEXT:
+				break;
 			}
-			if (path->p->cmd.class == PR_GOOD &&
-			    !decode(lun, path, req, reply, &needed)) {
-				reply->ended[PR_GOOD] &= ~path_bit(i);
-				reply->ended[PR_LOST] |= path_bit(i);
-				lun_warn(lun, "path %s: malformed %s data (%u bytes)",
-					 path->name, pr_action_name(req->action),
-					 path->p->cmd.transferred);
-				path = NULL;
-				continue;
-			}
-			if (path->p->cmd.class == PR_GOOD && needed) {
-				/* Again, with room for all of it (E42). */
-				in_len = min_t(u32, needed, PR_IN_LEN_MAX);
-				reply->ended[PR_GOOD] &= ~path_bit(i);
-				if (scsi_cmd_grow(&path->p->cmd, in_len))
-					in_len = path->p->cmd.size;
-				else
-					fresh |= path_bit(i);
-				path = NULL;
-				continue;
-			}
-			reply->path = i;
-			break;
 		}
-		if (path || (!req->cleanup && cancelled(op)) || !time_left(until))
-			break;
 	}
 	for (rest = out; rest;) {
 		rest = each_path(rest, &i);
-		if (reply->path == PR_NO_PATH && command_running(lun->path[i]) &&
-		    !cancelled(op))
-			path_silent(lun, lun->path[i]);
 		collect(lun, lun->path[i], reply, req);
 	}
+	reply->ended[PR_LOST] |= reply->silent;
 }
 
 static void execute(struct lun *lun, struct lun_op *op, struct pr_request *req,
 		    struct pr_reply *reply)
 {
 	unsigned long until = req->cleanup ? op->grace : op->deadline;
-	unsigned long limit;
 	unsigned long flags;
 	u64 ready = 0;
 	int i;
@@ -758,10 +873,6 @@ static void execute(struct lun *lun, struct lun_op *op, struct pr_request *req,
 			until = req->cleanup ? op->grace : op->deadline;
 		}
 	}
-	limit = jiffies + (command_timeout(req->action) + 1) * HZ;
-	if (time_before(limit, until))
-		until = limit;
-
 	spin_lock_irqsave(&lun->lock, flags);
 	for (i = 0; i < PR_MAX_PATHS; i++)
 		if ((req->paths & path_bit(i)) && lun->path[i] &&
@@ -786,8 +897,7 @@ static void revive(struct lun *lun, const struct pr_reply *reply)
 
 	while (mask) {
 		mask = each_path(mask, &i);
-		if (test_and_clear_bit(LUN_PATH_FAILED, &lun->path[i]->flags))
-			lun_info(lun, "path %s answers again", lun->path[i]->name);
+		lun_path_reinstate(lun, lun->path[i]);
 	}
 }
 
@@ -795,12 +905,11 @@ static void revive(struct lun *lun, const struct pr_reply *reply)
  * Operations
  */
 
-static void op_begin(struct lun *lun, struct lun_op *op, unsigned int budget_s)
+static void op_begin(struct lun_op *op, unsigned int budget_s)
 {
 	op->begin = jiffies;
 	op->grace = op->begin + budget_s * HZ;
 	op->deadline = op->grace - budget_s * HZ / 6;
-	op->finished = false;
 	op->commands = 0;
 	op->rounds = 0;
 }
@@ -855,16 +964,17 @@ static void run_op(struct lun *lun, struct lun_op *op)
 	const struct pr_reply *answer = NULL;
 	ktime_t begin = ktime_get();
 	unsigned long flags;
-	bool more;
+	bool more, was_open;
 
 	do {
 		spin_lock_irqsave(&lun->lock, flags);
 		refresh_masks(lun);
 		if (op->pr.kind == PR_OP_LEAVE && !answer)
 			op->pr.paths &= ~lun->members;	/* some are back */
+		was_open = pr_gate_open(&lun->pr);
 		more = pr_next(&lun->pr, &op->pr, answer, &req);
 		if (!more && op->pr.kind == PR_OP_OPEN && op->pr.started &&
-		    !pr_why_errno(op->pr.why))
+		    !pr_why_errno(op->pr.why) && !was_open)
 			lun->gate_held = true;
 		publish(lun);
 		spin_unlock_irqrestore(&lun->lock, flags);
@@ -889,15 +999,18 @@ static void run_op(struct lun *lun, struct lun_op *op)
 static void plan(struct lun *lun, unsigned long at)
 {
 	lockdep_assert_held(&lun->lock);
-	if (!lun->closed && mod_delayed_work(lun_wq, &lun->timer, time_left(at)) == false)
-		lun_get(lun);
+	if (lun->closed)
+		return;
+	lun_get(lun);
+	if (mod_delayed_work(lun_wq, &lun->timer, time_left(at)))
+		lun_put(lun);	/* it was planned already */
 }
 
 /* What an operation leaves for the background. */
 static void follow_up(struct lun *lun, struct lun_op *op)
 {
 	bool unsettled = op->error == -EAGAIN || op->error == -EIO ||
-			 op->error == -ETIMEDOUT;
+			 op->error == -ETIMEDOUT || op->error == -EINTR;
 	unsigned long flags;
 
 	spin_lock_irqsave(&lun->lock, flags);
@@ -952,18 +1065,9 @@ static void follow_up(struct lun *lun, struct lun_op *op)
 	if (lun->pr.state == PR_STATE_OWNER && lun->features.poll_s)
 		lun->watch_at = jiffies + lun->features.poll_s * HZ;
 	lun->want_admit &= ~lun->leaving;
+	lun->in_background = false;
+	publish(lun);
 	spin_unlock_irqrestore(&lun->lock, flags);
-}
-
-static void finish_op(struct lun *lun, struct lun_op *op)
-{
-	unsigned long flags;
-
-	spin_lock_irqsave(&lun->lock, flags);
-	op->finished = true;
-	spin_unlock_irqrestore(&lun->lock, flags);
-	complete_all(&op->done);
-	lun_op_put(op);
 }
 
 /* The next thing to do in the background, most urgent first. */
@@ -977,14 +1081,18 @@ static bool next_background(struct lun *lun, struct lun_op *op)
 	lockdep_assert_held(&lun->lock);
 	if (!owner) {
 		lun->conflicts = 0;
+		publish(lun);
 		lun->want_configure |= lun->want_admit;
 		lun->want_admit = 0;
 		lun->want_watch = false;
+		/* Rule 5.9: only what an earlier command may have left. */
+		if (lun->features.flags & PRM_F_REGISTER_AT_OPEN)
+			lun->want_configure &= lun->pr.doubt;
 	} else {
 		lun->want_admit |= lun->want_configure;
 		lun->want_configure = 0;
 	}
-	lun->want_admit &= lun->members;
+	lun->want_admit &= lun->members & ~lun->pr.registered;
 	lun->want_configure &= lun->members;
 
 	if (lun->conflicts && may_retry) {
@@ -1051,52 +1159,75 @@ static void release_gate(struct lun *lun)
 	spin_unlock_irqrestore(&lun->lock, flags);
 }
 
+/*
+ * Let the waiter see the end; or, if it has gone and the open stands, take
+ * that back first.
+ */
+static void finish_op(struct lun *lun, struct lun_op *op)
+{
+	unsigned long flags;
+	bool revoke;
+
+	spin_lock_irqsave(&lun->lock, flags);
+	revoke = op->pr.kind == PR_OP_OPEN && op->pr.cancelled && !op->error;
+	op->finished = !revoke;
+	spin_unlock_irqrestore(&lun->lock, flags);
+	if (revoke && op->pr.started) {
+		pr_op_revoke(&op->pr);
+		op_begin(op, BACKGROUND_BUDGET_S);
+		run_op(lun, op);
+		release_gate(lun);
+		follow_up(lun, op);
+	}
+	complete_all(&op->done);
+	lun_op_put(op);
+}
+
+static struct lun_op *next_op(struct lun *lun)
+{
+	struct lun_op *op;
+	unsigned long flags;
+
+	spin_lock_irqsave(&lun->lock, flags);
+	op = list_first_entry_or_null(&lun->queue, struct lun_op, list);
+	if (op) {
+		list_del_init(&op->list);
+	} else if (lun->active && !lun->closed) {
+		if (next_background(lun, &lun->background)) {
+			op = &lun->background;
+			op_begin(op, BACKGROUND_BUDGET_S);
+			lun->in_background = true;
+		} else {
+			plan_next(lun);
+		}
+	}
+	spin_unlock_irqrestore(&lun->lock, flags);
+	return op;
+}
+
 static void lun_work(struct work_struct *work)
 {
 	struct lun *lun = container_of(work, struct lun, work);
-	unsigned long flags;
+	/* Dirty pages may wait for what is decided here. */
+	unsigned int noio = memalloc_noio_save();
 	struct lun_op *op;
-	bool queued;
 
-	for (;;) {
-		spin_lock_irqsave(&lun->lock, flags);
-		op = list_first_entry_or_null(&lun->queue, struct lun_op, list);
-		queued = op;
-		if (queued) {
-			list_del_init(&op->list);
-		} else {
-			op = &lun->background;
-			if (lun->closed || !lun->active || !next_background(lun, op)) {
-				if (lun->active && !lun->closed)
-					plan_next(lun);
-				spin_unlock_irqrestore(&lun->lock, flags);
-				break;
-			}
-			op_begin(lun, op, BACKGROUND_BUDGET_S);
-		}
-		spin_unlock_irqrestore(&lun->lock, flags);
-
-		if (queued && op->pr.kind == PR_OP_OPEN && !time_left(op->deadline)) {
+	while ((op = next_op(lun))) {
+		if (op->pr.kind == PR_OP_OPEN && !time_left(op->deadline)) {
 			op->pr.why = PR_WHY_TIMEOUT;	/* spent in the queue */
 			op->error = pr_why_errno(PR_WHY_TIMEOUT);
 			finish_op(lun, op);
 			continue;
 		}
+		/* Others have their time from here: they must not be cut short. */
+		if (op != &lun->background && op->pr.kind != PR_OP_OPEN)
+			op_begin(op, op_budget(lun, &op->pr));
 		run_op(lun, op);
 		follow_up(lun, op);
-		if (op->pr.kind == PR_OP_OPEN && !op->error && cancelled(op) &&
-		    op->pr.started) {
-			/* Its opener was killed and will not use it. */
-			pr_op_revoke(&op->pr);
-			op_begin(lun, op, BACKGROUND_BUDGET_S);
-			run_op(lun, op);
-			release_gate(lun);
-			follow_up(lun, op);
-			op->error = -EINTR;
-		}
-		if (queued)
+		if (op != &lun->background)
 			finish_op(lun, op);
 	}
+	memalloc_noio_restore(noio);
 	lun_put(lun);
 }
 
@@ -1126,9 +1257,14 @@ static void submit(struct lun *lun, struct lun_op *op)
 	unsigned long flags;
 
 	kref_get(&op->ref);
-	op_begin(lun, op, op_budget(lun, &op->pr));
+	op_begin(op, op_budget(lun, &op->pr));
 	spin_lock_irqsave(&lun->lock, flags);
 	list_add_tail(&op->list, &lun->queue);
+	/* What the background was at can wait. */
+	if (lun->in_background) {
+		WRITE_ONCE(lun->background.pr.cancelled, true);
+		wake_up_all(&lun->wait);
+	}
 	spin_unlock_irqrestore(&lun->lock, flags);
 	kick(lun);
 }
@@ -1145,15 +1281,44 @@ static int run_and_wait(struct lun *lun, struct lun_op *op)
  * Opens and closes
  */
 
+static void copy_path_name(struct lun *lun, int index, char name[LUN_NAME_LEN])
+{
+	lockdep_assert_held(&lun->lock);
+	if (index != PR_NO_PATH && lun->path[index])
+		strscpy(name, lun->path[index]->name, LUN_NAME_LEN);
+	else
+		strscpy(name, "none", LUN_NAME_LEN);
+}
+
+/* The sense of the first path that could not be registered, for the log. */
+static void describe_failure(struct lun *lun, char *text, size_t size)
+{
+	u64 mask = lun->members & ~lun->pr.registered;
+	const struct scsi_cmd *cmd;
+
+	lockdep_assert_held(&lun->lock);
+	text[0] = 0;
+	if (!mask || !lun->path[__ffs64(mask)])
+		return;
+	cmd = &lun->path[__ffs64(mask)]->p->cmd;
+	scnprintf(text, size, "; path %s answered %s, sense %02x/%02x/%02x",
+		  lun->path[__ffs64(mask)]->name, pr_class_name(cmd->class),
+		  cmd->result.key, cmd->result.asc, cmd->result.ascq);
+}
+
 static void log_refusal(struct lun *lun, const struct lun_op *op)
 {
-	char options[64];
-	int path = op->pr.path;
+	char options[64], name[LUN_NAME_LEN], failure[80] = "";
+	unsigned long flags;
 
 	prm_options_print(op->pr.options, options, sizeof(options));
-	lun_warn(lun, "open (%s) refused: %s (foreign key 0x%llx, path %s)", options,
-		 pr_why_text(op->pr.why), op->pr.foreign,
-		 path != PR_NO_PATH && lun->path[path] ? lun->path[path]->name : "none");
+	spin_lock_irqsave(&lun->lock, flags);
+	copy_path_name(lun, op->pr.path, name);
+	if (op->pr.why == PR_WHY_NOT_REGISTERED)
+		describe_failure(lun, failure, sizeof(failure));
+	spin_unlock_irqrestore(&lun->lock, flags);
+	lun_warn(lun, "open (%s) refused: %s (foreign key 0x%llx, path %s%s)", options,
+		 pr_why_text(op->pr.why), op->pr.foreign, name, failure);
 }
 
 /*
@@ -1192,50 +1357,65 @@ static int begin_session(struct lun *lun, struct lun_op *op, bool others)
 	return 0;
 }
 
-/* Sections 3 and 4.1 for one open; @others: the device was open already. */
-static int open_lun(struct lun *lun, u32 options, bool others)
+/* False: the opener was killed first, and nothing of the open stands. */
+static bool wait_open(struct lun *lun, struct lun_op *op)
 {
-	struct lun_op *op;
+	unsigned long flags;
+	bool finished;
+
+	if (!wait_for_completion_killable(&op->done))
+		return true;
+	spin_lock_irqsave(&lun->lock, flags);
+	finished = op->finished;
+	if (!finished)
+		WRITE_ONCE(op->pr.cancelled, true);
+	wake_up_all(&lun->wait);
+	spin_unlock_irqrestore(&lun->lock, flags);
+	return finished;
+}
+
+static int open_locked(struct lun *lun, struct lun_op *op, bool others)
+{
 	unsigned long flags;
 	bool decided;
 	int r;
 
-	op = new_op(PR_OP_OPEN, GFP_KERNEL);
-	if (!op)
-		return -ENOMEM;
-	op->pr.options = options;
-
 	spin_lock_irqsave(&lun->lock, flags);
 	decided = !lun->active || pr_open_local(&lun->pr, &op->pr);
+	if (lun->closing) {
+		spin_unlock_irqrestore(&lun->lock, flags);
+		return -ENXIO;
+	}
 	spin_unlock_irqrestore(&lun->lock, flags);
 	if (decided) {
 		r = pr_why_errno(op->pr.why);
-		goto out;
-	}
-
-	submit(lun, op);
-	if (wait_for_completion_killable(&op->done)) {
-		bool finished;
-
-		spin_lock_irqsave(&lun->lock, flags);
-		finished = op->finished;
-		if (!finished)
-			WRITE_ONCE(op->pr.cancelled, true);
-		wake_up_all(&lun->wait);
-		spin_unlock_irqrestore(&lun->lock, flags);
-		if (!finished) {
-			lun_op_put(op);
+	} else {
+		submit(lun, op);
+		if (!wait_open(lun, op))
 			return -EINTR;
-		}
+		r = op->error == -EAGAIN ? -EIO : op->error;
 	}
-	r = op->error == -EAGAIN ? -EIO : op->error;
-	if (!r && op->pr.started)
-		r = begin_session(lun, op, others);
-	else if (!r)
-		release_gate(lun);
-out:
-	if (r && op->pr.why != PR_WHY_STALE_CACHE)
+	if (r)
 		log_refusal(lun, op);
+	else if (op->pr.started)
+		r = begin_session(lun, op, others);
+	return r;
+}
+
+/* Sections 3 and 4.1 for one open; @others: the device was open already. */
+static int open_lun(struct lun *lun, u32 options, bool others)
+{
+	struct lun_op *op = new_op(PR_OP_OPEN, GFP_KERNEL);
+	int r;
+
+	if (!op)
+		return -ENOMEM;
+	op->pr.options = options;
+	r = mutex_lock_killable(&lun->open_lock);
+	if (!r) {
+		r = open_locked(lun, op, others);
+		mutex_unlock(&lun->open_lock);
+	}
 	lun_op_put(op);
 	return r;
 }
@@ -1279,9 +1459,11 @@ static void hook_release(void *owner, bool last)
 		return;
 	spin_lock_irqsave(&lun->lock, flags);
 	lun->stale_cache = false;
+	/* The background goes on with a release (rule 4.2): no closer waits. */
 	idle = !lun->active || !lun->pr.cfg.key ||
-	       (!lun->pr.opened && !lun->pr.session && !lun->pr.leftover &&
-		(lun->pr.state == PR_STATE_FREE || lun->pr.state == PR_STATE_RETAINED));
+	       (!lun->pr.opened && !lun->pr.session &&
+		(lun->pr.state == PR_STATE_FREE || lun->pr.state == PR_STATE_RETAINED ||
+		 lun->pr.state == PR_STATE_RELEASING));
 	spin_unlock_irqrestore(&lun->lock, flags);
 	if (idle)
 		return;
@@ -1362,6 +1544,7 @@ struct lun *lun_create(struct mapped_device *md)
 		 lun->disk->disk_name);
 	init_waitqueue_head(&lun->wait);
 	mutex_init(&lun->client_lock);
+	mutex_init(&lun->open_lock);
 	spin_lock_init(&lun->lock);
 	INIT_LIST_HEAD(&lun->queue);
 	pr_lun_init(&lun->pr, &(struct pr_config){ .type = PR_TYPE_WRITE_EXCLUSIVE_RO });
@@ -1419,8 +1602,8 @@ static int claim_id(struct lun *lun, const char *id, u64 key,
 		r = -EBUSY;
 		goto out;
 	}
-	lun->claim_key = key;
 	if (!lun->id[0]) {
+		lun->claim_key = key;
 		strscpy(lun->id, id, sizeof(lun->id));
 		list_add_tail(&lun->all, &lun_list);
 	}
@@ -1610,17 +1793,14 @@ static struct pr_config config_of(const struct prm_features *f)
 	};
 }
 
-/* @paths have moved from members to leaving; they are kept until they left. */
-static struct lun_op *leave_op(struct lun *lun, u64 paths)
+/*
+ * @paths have moved from members to leaving; the reference that each member
+ * has becomes the operation's.
+ */
+static struct lun_op *leave_op(u64 paths)
 {
 	struct lun_op *op = new_op(PR_OP_LEAVE, GFP_NOIO | __GFP_NOFAIL);
-	u64 rest = paths;
-	int i;
 
-	while (rest) {
-		rest = each_path(rest, &i);
-		kref_get(&lun->path[i]->p->ref);
-	}
 	op->pr.paths = paths;
 	op->held = paths;
 	return op;
@@ -1659,7 +1839,6 @@ int lun_activate(struct lun *lun, struct lun_client *client,
 	for (i = 0; i < count; i++)
 		members |= path_bit(paths[i]->p->index);
 
-	mutex_lock(&lun->client_lock);
 	spin_lock_irqsave(&lun->lock, flags);
 	gone = lun->members & ~members;
 	new = members & ~lun->members;
@@ -1676,8 +1855,10 @@ int lun_activate(struct lun *lun, struct lun_client *client,
 		lun->pr.type = cfg.type;
 	lun->features = *features;
 	for (i = 0; i < count; i++)
-		if (new & path_bit(paths[i]->p->index))
+		if (new & path_bit(paths[i]->p->index)) {
 			clear_bit(LUN_PATH_FAILED, &paths[i]->flags);
+			kref_get(&paths[i]->p->ref);
+		}
 	lun->members = members;
 	lun->leaving = (lun->leaving & ~members) | gone;
 	lun->client = client;
@@ -1685,23 +1866,26 @@ int lun_activate(struct lun *lun, struct lun_client *client,
 	if (lun->pr.state == PR_STATE_OWNER)
 		lun->want_admit |= new;
 	else if (!(features->flags & PRM_F_REGISTER_AT_OPEN))
-		lun->want_configure |= new;
+		lun->want_configure |= members & ~lun->pr.registered;
 	lun->configure_at = jiffies;
 	refresh_masks(lun);
 	publish(lun);
 	spin_unlock_irqrestore(&lun->lock, flags);
-	mutex_unlock(&lun->client_lock);
+	mutex_lock(&lun_list_lock);
+	lun->claim_key = features->key;
+	mutex_unlock(&lun_list_lock);
 
 	if (old_key && old_key != features->key)
 		queue_rekey(lun, features->key);
 	if (gone) {
-		op = leave_op(lun, gone);
+		op = leave_op(gone);
 		submit(lun, op);
 		lun_op_put(op);
 	}
 	if (features->path_check_s) {
-		if (!mod_delayed_work(lun_wq, &lun->check, features->path_check_s * HZ))
-			lun_get(lun);
+		lun_get(lun);
+		if (mod_delayed_work(lun_wq, &lun->check, features->path_check_s * HZ))
+			lun_put(lun);
 	}
 	kick(lun);
 	return 0;
@@ -1735,35 +1919,38 @@ void lun_deactivate(struct lun *lun, struct lun_client *client)
  */
 void lun_shutdown(struct lun *lun, unsigned int openers)
 {
-	enum pr_state state;
 	unsigned long flags;
 	struct lun_op *op;
 	u64 members;
 
+	mutex_lock(&lun->open_lock);
 	spin_lock_irqsave(&lun->lock, flags);
-	state = lun->pr.state;
+	lun->closing = true;
 	spin_unlock_irqrestore(&lun->lock, flags);
+	mutex_unlock(&lun->open_lock);
 
-	if (lun->active && lun->pr.cfg.key) {
-		if (openers && state == PR_STATE_OWNER) {
-			lun_warn(lun, "table gone while open: the reservation stays until a prmpath table finds it");
-		} else if (state == PR_STATE_OWNER || state == PR_STATE_RELEASING) {
-			op = new_op(PR_OP_CLOSE, GFP_NOIO | __GFP_NOFAIL);
-			run_and_wait(lun, op);
-			lun_op_put(op);
-		}
-		spin_lock_irqsave(&lun->lock, flags);
-		members = lun->members;
-		lun->leaving |= members;
-		lun->members = 0;
-		spin_unlock_irqrestore(&lun->lock, flags);
-		op = leave_op(lun, members);
-		run_and_wait(lun, op);
+	if (lun->active && lun->pr.cfg.key && openers &&
+	    lun->pr.state == PR_STATE_OWNER) {
+		lun_warn(lun, "table gone while open: the reservation stays until a prmpath table finds it");
+	} else if (lun->pr.state == PR_STATE_OWNER ||
+		   lun->pr.state == PR_STATE_RELEASING) {
+		op = new_op(PR_OP_CLOSE, GFP_NOIO | __GFP_NOFAIL);
+		if (run_and_wait(lun, op))
+			lun_warn(lun, "table gone, and the reservation could not be released: %s",
+				 pr_why_text(op->pr.why));
 		lun_op_put(op);
 	}
 	spin_lock_irqsave(&lun->lock, flags);
-	lun->closed = true;
+	members = lun->members;
+	lun->leaving |= members;
 	lun->members = 0;
+	spin_unlock_irqrestore(&lun->lock, flags);
+	op = leave_op(members);
+	run_and_wait(lun, op);
+	lun_op_put(op);
+
+	spin_lock_irqsave(&lun->lock, flags);
+	lun->closed = true;
 	spin_unlock_irqrestore(&lun->lock, flags);
 	if (cancel_delayed_work_sync(&lun->timer))
 		lun_put(lun);
@@ -1775,20 +1962,59 @@ void lun_shutdown(struct lun *lun, unsigned int openers)
 	mutex_unlock(&lun_list_lock);
 }
 
+/* Another device of this host has the LUN now: its state is not ours to touch. */
+static bool superseded(struct lun *lun)
+{
+	struct lun *other;
+	bool found = false;
+
+	mutex_lock(&lun_list_lock);
+	list_for_each_entry(other, &lun_list, all)
+		found |= other != lun && !strcmp(other->id, lun->id);
+	mutex_unlock(&lun_list_lock);
+	return found;
+}
+
+/*
+ * A command that outlived the path's place in the table has ended (rule 6.3):
+ * what it may have registered or reserved goes.
+ */
+static void leave_late(struct lun *lun, struct lun_path *path)
+{
+	u64 bit = path_bit(path->p->index);
+	struct lun_op *op;
+	unsigned long flags;
+	bool release;
+
+	if (superseded(lun))
+		return;
+	spin_lock_irqsave(&lun->lock, flags);
+	lun->leaving |= bit;
+	kref_get(&path->p->ref);
+	release = lun->pr.state == PR_STATE_RELEASING;
+	spin_unlock_irqrestore(&lun->lock, flags);
+	if (release) {
+		op = new_op(PR_OP_CLOSE, GFP_NOIO | __GFP_NOFAIL);
+		submit(lun, op);
+		lun_op_put(op);
+	}
+	op = leave_op(bit);
+	submit(lun, op);
+	lun_op_put(op);
+}
+
 /*
  * The checker of failed paths
  */
 
-static void check_ended(struct lun *lun, struct lun_path *path)
+static void check_ended(struct lun *lun, struct lun_path *path, enum pr_class class)
 {
-	enum pr_class class = path->p->cmd.class;
-
 	/* A conflict says that the transport works (E43). */
 	if (class == PR_GOOD || class == PR_CONFLICT)
 		lun_path_reinstate(lun, path);
 }
 
-static void check_path(struct lun *lun, struct lun_path *path)
+static void check_path(struct lun_path *path)
 {
 	struct scsi_cmd *cmd = &path->p->cmd;
 
@@ -1805,29 +2031,33 @@ static void check_path(struct lun *lun, struct lun_path *path)
 static void lun_check_work(struct work_struct *work)
 {
 	struct lun *lun = container_of(to_delayed_work(work), struct lun, check);
+	struct lun_path *path;
 	unsigned long flags;
 	u64 todo = 0;
 	int i;
 
 	spin_lock_irqsave(&lun->lock, flags);
 	for (i = 0; i < PR_MAX_PATHS; i++) {
-		struct lun_path *path = lun->path[i];
-
+		path = lun->path[i];
 		if (!path || !(lun->members & path_bit(i)) ||
-		    !path_flag(path, LUN_PATH_FAILED) || path_flag(path, LUN_PATH_BUSY))
+		    !path_flag(path, LUN_PATH_FAILED))
 			continue;
-		set_bit(LUN_PATH_BUSY, &path->flags);
-		set_bit(LUN_PATH_CHECK, &path->flags);
 		kref_get(&path->p->ref);
 		todo |= path_bit(i);
 	}
-	if (!lun->closed && lun->features.path_check_s &&
-	    queue_delayed_work(lun_wq, &lun->check, lun->features.path_check_s * HZ))
+	if (!lun->closed && lun->features.path_check_s) {
 		lun_get(lun);
+		if (!queue_delayed_work(lun_wq, &lun->check,
+					lun->features.path_check_s * HZ))
+			lun_put(lun);
+	}
 	spin_unlock_irqrestore(&lun->lock, flags);
 	while (todo) {
 		todo = each_path(todo, &i);
-		check_path(lun, lun->path[i]);
+		path = lun->path[i];
+		if (claim_path(lun, path, true))
+			check_path(path);
+		drop_path(path);
 	}
 	lun_put(lun);
 }
@@ -1877,6 +2107,7 @@ bool lun_conflict(struct lun *lun, struct lun_path *path)
 	owner = lun->pr.state == PR_STATE_OWNER && lun->pr.cfg.key;
 	if (owner && !(lun->conflicts & path_bit(path->p->index))) {
 		lun->conflicts |= path_bit(path->p->index);
+		lun->told.conflicts = lun->conflicts;
 		lun->pr.suspect = true;
 		lun->retry_at = jiffies;
 	}
@@ -1902,24 +2133,29 @@ bool lun_undecided(const struct lun *lun)
  * lun_path_fail - no I/O through this path from now on
  * @lun: the LUN
  * @path: the path
+ * @reason: for the log
  *
  * Context: any.
  */
-void lun_path_fail(struct lun *lun, struct lun_path *path)
+void lun_path_fail(struct lun *lun, struct lun_path *path, const char *reason)
 {
 	unsigned long flags;
+	bool failed;
 
-	if (test_and_set_bit(LUN_PATH_FAILED, &path->flags))
+	spin_lock_irqsave(&lun->lock, flags);
+	failed = !test_and_set_bit(LUN_PATH_FAILED, &path->flags);
+	if (failed) {
+		/* It comes back by rule 5.3 only. */
+		pr_path_gone(&lun->pr, path->p->index);
+		lun->announced &= ~path_bit(path->p->index);
+		refresh_masks(lun);
+		publish(lun);
+	}
+	spin_unlock_irqrestore(&lun->lock, flags);
+	if (!failed)
 		return;
 	atomic_inc(&path->fail_count);
-	lun_warn(lun, "path %s failed", path->name);
-	spin_lock_irqsave(&lun->lock, flags);
-	/* It comes back by rule 5.3 only. */
-	pr_path_gone(&lun->pr, path->p->index);
-	lun->announced &= ~path_bit(path->p->index);
-	refresh_masks(lun);
-	publish(lun);
-	spin_unlock_irqrestore(&lun->lock, flags);
+	lun_warn(lun, "path %s failed: %s", path->name, reason);
 }
 
 /**
@@ -1927,28 +2163,32 @@ void lun_path_fail(struct lun *lun, struct lun_path *path)
  * @lun: the LUN
  * @path: the path
  *
+ * As owner it waits for its registration (rule 5.3).
+ *
  * Context: any.
  */
 void lun_path_reinstate(struct lun *lun, struct lun_path *path)
 {
 	u64 bit = path_bit(path->p->index);
 	unsigned long flags;
+	bool back;
 
-	if (!test_and_clear_bit(LUN_PATH_FAILED, &path->flags))
-		return;
-	lun_info(lun, "path %s reinstated", path->name);
 	spin_lock_irqsave(&lun->lock, flags);
-	if (lun->members & bit) {
+	back = test_and_clear_bit(LUN_PATH_FAILED, &path->flags);
+	if (back && (lun->members & bit)) {
 		if (lun->pr.state == PR_STATE_OWNER)
 			lun->want_admit |= bit;
-		else if (!(lun->features.flags & PRM_F_REGISTER_AT_OPEN))
+		else
 			lun->want_configure |= bit;
 		lun->configure_at = jiffies;
 		lun->retry_at = jiffies;
+		refresh_masks(lun);
+		publish(lun);
 	}
-	refresh_masks(lun);
-	publish(lun);
 	spin_unlock_irqrestore(&lun->lock, flags);
+	if (!back)
+		return;
+	lun_info(lun, "path %s works again", path->name);
 	kick(lun);
 }
 
@@ -2018,19 +2258,32 @@ void lun_set_options(struct lun *lun, u32 options, bool once)
  */
 int lun_command(struct lun *lun, enum pr_op_kind kind, char *result, size_t size)
 {
-	struct lun_op *op;
-	int r;
+	struct lun_op *op = new_op(kind, GFP_KERNEL);
+	int r = -ENXIO;
 
-	if (!lun->active)
-		return -ENXIO;
-	op = new_op(kind, GFP_KERNEL);
 	if (!op)
 		return -ENOMEM;
-	op->text = result;
-	op->text_size = size;
-	r = run_and_wait(lun, op);
+	if (result) {
+		op->text_size = size;
+		op->text = kvzalloc(size, GFP_KERNEL);
+		if (!op->text) {
+			r = -ENOMEM;
+			goto out;
+		}
+	}
+	if (!READ_ONCE(lun->active) || READ_ONCE(lun->closing))
+		goto out;
+	submit(lun, op);
+	/* The table cannot change meanwhile, so a signal must get us out. */
+	r = -EINTR;
+	if (!wait_open(lun, op))
+		goto out;
+	r = op->error;
 	if (r)
 		lun_warn(lun, "%s: %s", pr_op_name(kind), pr_why_text(op->pr.why));
+	else if (result)
+		strscpy(result, op->text, size);
+out:
 	lun_op_put(op);
 	return r;
 }
@@ -2050,7 +2303,7 @@ void lun_view(struct lun *lun, struct lun_view *view)
 	view->open_ro = lun->open_ro;
 	view->gate = lun->gate;
 	view->stale_cache = lun->stale_cache;
-	view->admitted = pr_admitted(&lun->pr);
+	copy_path_name(lun, lun->pr.holder, view->holder);
 	spin_unlock_irqrestore(&lun->lock, flags);
 	view->openers = atomic_read(&lun->disk->part0->bd_openers);
 }
@@ -2073,20 +2326,6 @@ const char *lun_path_word(const struct lun *lun, const struct lun_path *path)
 	if (lun->pr.refused & bit)
 		return "refused";
 	return lun_path_pending(lun, path) ? "pending" : "unregistered";
-}
-
-/**
- * lun_holder_name - the path that holds the reservation
- * @lun: the LUN
- * @view: from lun_view()
- *
- * Return: its "major:minor", or NULL when no path of ours is known to.
- */
-const char *lun_holder_name(const struct lun *lun, const struct lun_view *view)
-{
-	int i = view->pr.holder;
-
-	return i != PR_NO_PATH && lun->path[i] ? lun->path[i]->name : NULL;
 }
 
 /**

@@ -18,6 +18,8 @@ struct lun;
 struct mapped_device;
 struct scsi_device;
 
+#define LUN_NAME_LEN	16	/* "major:minor" */
+
 /* Bits of struct lun_path.flags. */
 enum lun_path_flag {
 	LUN_PATH_FAILED,	/* failed by I/O, by a command or by message */
@@ -37,7 +39,7 @@ enum lun_path_flag {
  */
 struct lun_path {
 	unsigned long flags;
-	char name[16];
+	char name[LUN_NAME_LEN];
 	atomic_t fail_count;
 	struct lun_path_private *p;
 };
@@ -54,7 +56,14 @@ struct lun_client {
 };
 
 /**
- * struct lun_counts - numbers for status
+ * struct lun_view - a snapshot for status
+ * @pr: PR state
+ * @open: options of plain writable opens
+ * @open_ro: and of read-only ones
+ * @openers: how many have the device open
+ * @gate: the write gate is open
+ * @stale_cache: pages from before the session may be left (rule 4.7)
+ * @holder: the holder path's name, or "none"
  */
 struct lun_view {
 	struct pr_lun pr;
@@ -63,7 +72,7 @@ struct lun_view {
 	u32 openers;
 	bool gate;
 	bool stale_cache;
-	u64 admitted;
+	char holder[LUN_NAME_LEN];
 };
 
 int lun_init(void);
@@ -98,7 +107,7 @@ bool lun_gate(const struct lun *lun);
 bool lun_guards(const struct lun *lun);
 bool lun_conflict(struct lun *lun, struct lun_path *path);
 bool lun_undecided(const struct lun *lun);
-void lun_path_fail(struct lun *lun, struct lun_path *path);
+void lun_path_fail(struct lun *lun, struct lun_path *path, const char *reason);
 void lun_path_reinstate(struct lun *lun, struct lun_path *path);
 bool lun_path_pending(const struct lun *lun, const struct lun_path *path);
 unsigned int lun_timeout(const struct lun *lun);
@@ -109,6 +118,5 @@ int lun_command(struct lun *lun, enum pr_op_kind kind, char *result, size_t size
 
 void lun_view(struct lun *lun, struct lun_view *view);
 const char *lun_path_word(const struct lun *lun, const struct lun_path *path);
-const char *lun_holder_name(const struct lun *lun, const struct lun_view *view);
 
 #endif

@@ -5,6 +5,7 @@
 #include <linux/delay.h>
 #include <linux/jiffies.h>
 #include <linux/module.h>
+#include <linux/sched/mm.h>
 #include <linux/slab.h>
 #include <scsi/scsi.h>
 #include <scsi/scsi_common.h>
@@ -65,6 +66,7 @@ static void decode_result(struct scsi_cmd *cmd, int result,
 static void scsi_cmd_work(struct work_struct *work)
 {
 	struct scsi_cmd *cmd = container_of(work, struct scsi_cmd, work);
+	unsigned int noio = memalloc_noio_save();
 	ktime_t begin = ktime_get();
 	struct scsi_sense_hdr sshdr;
 	int result, resid, delay;
@@ -84,12 +86,13 @@ static void scsi_cmd_work(struct work_struct *work)
 		if (delay > 0 && time_before(jiffies + msecs_to_jiffies(delay),
 					     cmd->deadline))
 			msleep(delay);
-	} while (delay >= 0 &&
+	} while (delay >= 0 && !READ_ONCE(cmd->stop) &&
 		 time_before(jiffies + msecs_to_jiffies(delay), cmd->deadline));
 
 	cmd->transferred = cmd->len - min_t(u32, cmd->len, max(resid, 0));
 	cmd->usecs = ktime_us_delta(ktime_get(), begin);
 	cmd->done(cmd);
+	memalloc_noio_restore(noio);
 	module_put(THIS_MODULE);
 }
 
@@ -155,5 +158,5 @@ int scsi_cmd_grow(struct scsi_cmd *cmd, u32 size)
 void scsi_cmd_start(struct scsi_cmd *cmd)
 {
 	__module_get(THIS_MODULE);
-	queue_work(scsi_cmd_wq, &cmd->work);
+	WARN_ON_ONCE(!queue_work(scsi_cmd_wq, &cmd->work));
 }

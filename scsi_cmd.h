@@ -26,6 +26,7 @@
  * @action: what it is, for classification; PR_ACT_COUNT for TEST UNIT READY
  * @timeout_s: of the command at the device
  * @deadline: in jiffies: no further try starts after it
+ * @stop: nobody wants it any more: no further try
  * @done: called from process context when it has ended; it may free @work
  * @class: how it ended
  * @result: the last status and sense
@@ -45,6 +46,7 @@ struct scsi_cmd {
 	enum pr_action action;
 	unsigned int timeout_s;
 	unsigned long deadline;
+	bool stop;
 	void (*done)(struct scsi_cmd *cmd);
 	enum pr_class class;
 	struct pr_result result;
