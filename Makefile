@@ -76,7 +76,7 @@ $(TOOLS)/libprmpath.pc: tools/libprmpath.pc.in
 		-e 's|@INCLUDEDIR@|$${prefix}/include|' -e 's|@VERSION@|$(VERSION)|' $< > $@
 
 install: modules tools
-	$(KBUILD) INSTALL_MOD_PATH=$(DESTDIR) modules_install
+	$(KBUILD) CONFIG_MODULE_SIG_ALL= INSTALL_MOD_PATH=$(DESTDIR) modules_install
 	$(if $(DESTDIR),,depmod -a $$(cat $(KDIR)/include/config/kernel.release))
 	install -Dt $(DESTDIR)$(PREFIX)/bin $(TOOLS)/prmpath scripts/prmpath-key
 	install -Dt $(DESTDIR)$(PREFIX)/lib $(TOOLS)/$(SONAME)
@@ -139,7 +139,7 @@ USER_C = $(wildcard tools/*.[ch] tests/unit/*.[ch] tests/sim/*.[ch])
 
 lint: deps $(addprefix lint-,$(LINES))
 	@scripts/kernels checkpatch
-	$(CHECKPATCH) LINUX_VERSION_CODE,BIT_MACRO,PREFER_KERNEL_TYPES -f $(KERNEL_C)
+	$(CHECKPATCH) LINUX_VERSION_CODE,CONSTANT_COMPARISON,MACRO_ARG_UNUSED,CONST_STRUCT,BIT_MACRO,PREFER_KERNEL_TYPES -f $(KERNEL_C)
 	$(CHECKPATCH) LINUX_VERSION_CODE,OPEN_ENDED_LINE,PARENTHESIS_ALIGNMENT -f $(wildcard trace.h)
 	$(CHECKPATCH) PREFER_KERNEL_TYPES,PREFER_DEFINED_ATTRIBUTE_MACRO,CAMELCASE -f $(USER_C)
 	for f in $(sort $(filter %.c,$(PURE) $(USER_C))); do \

@@ -36,7 +36,9 @@
  * struct target_path - a path in this table
  * @lun_path: the nexus, shared with other tables of the same device
  * @dev: the block device
- * @line: its words in the table line; name is not used
+ * @slot: its selector's words
+ * @has_repeat: they were in the table line
+ * @group: its priority group
  */
 struct target_path {
 	struct lun_path *lun_path;
@@ -55,6 +57,12 @@ struct target_group {
 
 /**
  * struct target - one table
+ * @ti: device-mapper's side of it
+ * @lun: the LUN, with a reference
+ * @client: how the LUN calls back
+ * @features: as in the table line
+ * @queue_if_no_path: I/O without a path waits; changed by message
+ * @suspending: between presuspend and resume
  * @set: the usable paths; readers hold RCU, the rebuilding work writes
  * @sets: the two buffers between which @set changes; no allocation is needed
  * @set_unused: grace period after which the other buffer may be written
@@ -62,7 +70,16 @@ struct target_group {
  * @lock: the two lists and @wanted_group; taken from end_io
  * @parked: I/O without a path to go to
  * @disputed: I/O that met a conflict and waits for the verdict (rule 5.4)
+ * @wanted_group: index of the initial or requested group
+ * @refusal_told: a write was refused since the gate closed, and logged
  * @work: rebuilds the set and sends what is parked
+ * @group_now: the group of @set, or the last one that was
+ * @initial_group: of the table line, from 1
+ * @hw_words: hardware handler and its arguments, to print again
+ * @groups: entries in @group
+ * @paths: entries in @path
+ * @group: priority groups
+ * @path: paths, group by group
  */
 struct target {
 	struct dm_target *ti;
@@ -76,10 +93,11 @@ struct target {
 	unsigned long set_unused;
 	struct path_cursor __percpu *cursor;
 
-	spinlock_t lock;
+	spinlock_t lock;	/* see above */
 	struct bio_list parked;
 	struct bio_list disputed;
 	int wanted_group;
+	bool refusal_told;
 
 	struct delayed_work work;
 	int group_now;
@@ -97,8 +115,9 @@ struct target {
  * @iter: as it came
  * @opf: likewise
  * @flags: likewise
- * @parked_at: jiffies, when it was parked first
  * @conflicts: verdicts that it went through
+ * @parked: it waits since @parked_at
+ * @parked_at: jiffies
  */
 struct target_io {
 	struct target_path *path;
@@ -229,13 +248,23 @@ static int without_path(struct target *t, struct bio *bio)
 	return end_with(bio, BLK_STS_IOERR);
 }
 
+/* A remount writes without an open: somebody has to say why that fails (rule 2.5). */
+static int refuse_write(struct target *t, struct bio *bio)
+{
+	if (!READ_ONCE(t->refusal_told)) {
+		WRITE_ONCE(t->refusal_told, true);
+		DMWARN("%s: write refused: no open of this host has the LUN", lun_name(t->lun));
+	}
+	return end_with(bio, BLK_STS_RESV_CONFLICT);
+}
+
 static int route(struct target *t, struct bio *bio)
 {
 	struct target_path *path;
 
 	/* Rule 5.1: one load; a flush writes nothing of its own. */
 	if (op_is_write(bio_op(bio)) && unlikely(!lun_gate(t->lun)) && !is_flush(bio))
-		return end_with(bio, BLK_STS_RESV_CONFLICT);
+		return refuse_write(t, bio);
 	path = choose_path(t);
 	if (unlikely(!path))
 		return without_path(t, bio);
@@ -404,7 +433,11 @@ static void target_work(struct work_struct *work)
 
 static void client_changed(struct lun_client *client)
 {
-	kick(container_of(client, struct target, client));
+	struct target *t = container_of(client, struct target, client);
+
+	if (lun_gate(t->lun))
+		WRITE_ONCE(t->refusal_told, false);
+	kick(t);
 }
 
 static void client_event(struct lun_client *client)
@@ -964,7 +997,8 @@ static int message_unregister(struct target *t, char **argv, char *result,
 static int message_clear(struct target *t, char **argv, char *result, unsigned int max)
 {
 	if (strcmp(argv[1], CLEAR_WORD)) {
-		DMERR("%s: pr_clear removes the keys of every host; to confirm: pr_clear " CLEAR_WORD,
+		DMERR("%s: pr_clear removes the keys of every host; to confirm: pr_clear "
+		      CLEAR_WORD,
 		      lun_name(t->lun));
 		return -EINVAL;
 	}

@@ -61,7 +61,6 @@ struct lun_path_private {
 	struct lun *lun;
 	struct kref ref;
 	int index;
-	dev_t devt;
 	struct scsi_device *sdev;
 	struct scsi_cmd cmd;
 	bool waiting;
@@ -114,37 +113,75 @@ struct lun_told {
 
 /**
  * struct lun - see the head of this file
- * @lock: guards every field below it unless said otherwise; taken from end_io,
- *	so interrupts are off; nothing sleeps under it
- * @pr: written only by pr_map.c, and for joins, masks and settings
- * @gate: pr_gate_open() and no @gate_held; read without the lock by each write
- * @gate_held: a session has begun but its opener still drops stale pages
+ * @ref: references
+ * @md: the mapped device; the hook outlives every use
+ * @disk: its disk, likewise
+ * @name: for log lines
+ * @all: entry in lun_list; under lun_list_lock
+ * @id: the LUN's designator; set under lun_list_lock, then constant
+ * @claim_key: key of the live table, or of the first; under lun_list_lock
+ * @work: the worker
+ * @timer: starts the worker again
+ * @check: tries failed paths
+ * @wait: the worker waits here for commands, woken under @lock
+ * @keys: the worker's copy of a list that a target sent
+ * @keys_size: bytes in @keys
+ * @background: the worker's own operation
+ * @client_lock: no client goes away during its ->event
+ * @open_lock: one open at a time, from its first look to the end of rule 4.7,
+ *	and so also while it waits for commands: extended opens come without
+ *	the disk's open_mutex, which does the same for plain ones
+ * @lock: guards all fields below; taken from end_io, so interrupts are off;
+ *	nothing sleeps under it
+ * @pr: written by pr_map.c, and here for masks and settings
+ * @queue: operations that somebody asked for
+ * @path: by index; a slot is freed with its path's last reference
+ * @client: the live table
+ * @members: its paths; each with a reference
+ * @leaving: paths of an earlier table that PR_OP_LEAVE has yet to see
  * @conflicts: paths whose conflict waits for its verdict
+ * @want_configure: paths to register without a session
+ * @want_admit: paths to join the owner's
+ * @want_watch: look at the reservation now
+ * @want_release: a RELEASE is due
+ * @closing: no open from here on
+ * @closed: and no background work, no uevent
+ * @in_background: the worker is at @background
+ * @watch_at: jiffies of the watcher's next look
+ * @retry_at: no background work that failed before this
+ * @configure_at: likewise for registration
+ * @gate: pr_gate_open() and not @gate_held; each write reads it without @lock
+ * @gate_held: a session has begun, but its opener still drops stale pages
+ * @stale_cache: it could not drop them all
+ * @active: a table was live at least once
+ * @announced: registered paths that were reported
+ * @told: what the client knows
+ * @features: of the live table
+ * @open: options of plain writable opens
+ * @open_ro: options of plain read-only opens
+ * @once: the next open has @once_options, until @once_until
+ * @once_options: PRM_OPEN_* bits
+ * @once_until: jiffies
  */
 struct lun {
 	struct kref ref;
 	struct mapped_device *md;
 	struct gendisk *disk;
-	char name[DM_NAME_LEN + 16];	/* "name (dm-0)" */
-	struct list_head all;		/* under lun_list_lock */
-	char id[LUN_ID_LEN];		/* likewise, then constant */
-	u64 claim_key;			/* likewise: of the newest table */
+	char name[DM_NAME_LEN + 16];
+	struct list_head all;
+	char id[LUN_ID_LEN];
+	u64 claim_key;
 	struct work_struct work;
 	struct delayed_work timer;
 	struct delayed_work check;
 	wait_queue_head_t wait;
-	u8 *keys;			/* the worker's copy of READ KEYS */
+	u8 *keys;
 	u32 keys_size;
-	struct lun_op background;	/* the worker's own operation */
-	struct mutex client_lock;	/* no client goes away during its ->event */
-	/*
-	 * One open at a time, from its first look to the end of rule 4.7, and
-	 * so also while it waits for commands: extended opens come without the
-	 * disk's open_mutex, which does the same for plain ones.
-	 */
-	struct mutex open_lock;
+	struct lun_op background;
+	struct mutex client_lock;	/* see above */
+	struct mutex open_lock;		/* see above */
 
-	spinlock_t lock;
+	spinlock_t lock;		/* see above */
 	struct pr_lun pr;
 	struct list_head queue;
 	struct lun_path *path[PR_MAX_PATHS];
@@ -156,19 +193,18 @@ struct lun {
 	u64 want_admit;
 	bool want_watch;
 	bool want_release;
-	bool closing;			/* no open from here on */
-	bool closed;			/* and no background work, no uevent */
+	bool closing;
+	bool closed;
+	bool in_background;
 	unsigned long watch_at;
 	unsigned long retry_at;
 	unsigned long configure_at;
 	bool gate;
 	bool gate_held;
 	bool stale_cache;
-	bool active;			/* a table was live at least once */
-	u64 announced;			/* registered paths that were reported */
+	bool active;
+	u64 announced;
 	struct lun_told told;
-	bool in_background;		/* the worker is at an operation of its own */
-	u32 openers;
 	struct prm_features features;
 	u32 open;
 	u32 open_ro;
@@ -313,6 +349,12 @@ static void refresh_masks(struct lun *lun)
 	lun->pr.live = live & lun->pr.present;
 }
 
+/* The owner's paths that need no ADMIT: registered, and seen to be by rule 5.3. */
+static u64 proven_paths(const struct lun *lun)
+{
+	return lun->pr.registered & ~lun->pr.unverified;
+}
+
 static void set_path_flag(struct lun_path *path, enum lun_path_flag flag, bool on)
 {
 	if (on)
@@ -358,15 +400,17 @@ static void kick(struct lun *lun)
 static void uevent(struct lun *lun, const char *event, const struct lun_path *path)
 {
 	char event_env[48], path_env[32], name_env[DM_NAME_LEN + 32];
-	char *env[] = { event_env, name_env, path ? path_env : NULL, NULL };
+	char *env[4] = { event_env, name_env };
 
 	/* The disk may be gone by the time a last straggler is settled. */
 	if (READ_ONCE(lun->closed))
 		return;
 	snprintf(event_env, sizeof(event_env), "PRM_EVENT=%s", event);
 	snprintf(name_env, sizeof(name_env), "PRM_DEVICE=%s", lun_name(lun));
-	if (path)
+	if (path) {
 		snprintf(path_env, sizeof(path_env), "PRM_PATH=%s", path->name);
+		env[2] = path_env;
+	}
 	kobject_uevent_env(&disk_to_dev(lun->disk)->kobj, KOBJ_CHANGE, env);
 }
 
@@ -389,7 +433,9 @@ static const struct {
 	{ PR_EVENT_OWNER, "owner", "reserved" },
 	{ PR_EVENT_RELEASED, "released", "reservation released" },
 	{ PR_EVENT_RETAINED, "retained", "reservation retained" },
-	{ PR_EVENT_FENCED, "fenced", "FENCED: another host took the LUN; writes are refused until every open is closed" },
+	{ PR_EVENT_FENCED, "fenced",
+	  "FENCED: another host took the LUN; writes are refused until every open is closed"
+	},
 	{ PR_EVENT_LOST, "lost", "the reservation has vanished at the target" },
 	{ PR_EVENT_RETAKEN, "retaken", "reservation taken again" },
 	{ PR_EVENT_TWIN, "twin", "another host uses our reservation key" },
@@ -529,7 +575,7 @@ static bool settle_orphan(struct lun *lun, struct lun_path *path)
 		return true;
 	if (lun->pr.state == PR_STATE_OWNER) {
 		lun->want_watch = true;
-		lun->want_admit |= bit & ~lun->pr.registered;
+		lun->want_admit |= bit & ~proven_paths(lun);
 	} else {
 		lun->want_configure |= bit;
 	}
@@ -568,6 +614,7 @@ static void command_done(struct scsi_cmd *cmd)
 
 static bool command_running(const struct lun_path *path)
 {
+	/* Pairs with the release in command_done(). */
 	return smp_load_acquire(&path->p->waiting);
 }
 
@@ -1038,7 +1085,7 @@ static void follow_up(struct lun *lun, struct lun_op *op)
 	case PR_OP_ADMIT:
 		if (unsettled) {
 			lun->want_admit |= op->pr.paths & lun->members &
-					   ~lun->pr.registered;
+					   ~proven_paths(lun);
 			lun->retry_at = jiffies + msecs_to_jiffies(RETRY_MS);
 		}
 		lun->conflicts &= ~op->pr.settled;
@@ -1092,7 +1139,7 @@ static bool next_background(struct lun *lun, struct lun_op *op)
 		lun->want_admit |= lun->want_configure;
 		lun->want_configure = 0;
 	}
-	lun->want_admit &= lun->members & ~lun->pr.registered;
+	lun->want_admit &= lun->members & ~proven_paths(lun);
 	lun->want_configure &= lun->members;
 
 	if (lun->conflicts && may_retry) {
@@ -1653,7 +1700,6 @@ static struct lun_path *new_path(struct lun *lun, struct scsi_device *sdev,
 	kref_init(&p->ref);
 	p->sdev = sdev;
 	p->lun = lun;
-	p->devt = bdev->bd_dev;
 	p->has_port = identity_port(sdev, &p->port);
 	return path;
 }
@@ -2321,7 +2367,8 @@ const char *lun_path_word(const struct lun *lun, const struct lun_path *path)
 
 	if (!lun_guards(lun))
 		return "off";
-	if (lun->pr.registered & bit)
+	if (READ_ONCE(lun->pr.state) == PR_STATE_OWNER ? proven_paths(lun) & bit :
+							 lun->pr.registered & bit)
 		return "registered";
 	if (lun->pr.refused & bit)
 		return "refused";

@@ -40,10 +40,12 @@ enum stage {
 	ST_EVICT_KEYS,
 	ST_EVICT,
 	ST_OWNED,
+	ST_RELEASE_START,
 	ST_RELEASE_KEYS,
 	ST_RELEASE,
 	ST_RELEASE_READ,
 	ST_RELEASE_READ_AGAIN,
+	ST_RELEASE_AGAIN,
 	ST_DROP,
 	ST_CONFIGURE_READ,
 	ST_CONFIGURE_KEYS,
@@ -51,6 +53,7 @@ enum stage {
 	ST_CONFIGURE_COUNT,
 	ST_ADMIT_READ,
 	ST_ADMIT_KEYS,
+	ST_ADMIT_TWIN,
 	ST_ADMIT_WITNESS,
 	ST_ADMIT_VERIFY,
 	ST_ADMIT_COUNT,
@@ -252,6 +255,11 @@ static bool note_keys(struct pr_lun *lun, struct pr_op *op,
 	op->keys = reply->keys;
 	lun->keys_own = pr_keys_count_of(&op->keys, lun->cfg.key);
 	lun->keys_foreign = op->keys.count - lun->keys_own;
+	/* Counts of a short list say nothing about the rest (rule 5.7). */
+	if (!op->keys.complete)
+		lun->baseline = false;
+	else if (!lun->keys_own)
+		lun->registered = 0;
 	return true;
 }
 
@@ -379,10 +387,13 @@ static bool ask_register(struct pr_lun *lun, struct pr_op *op, struct pr_request
 static void note_registered(struct pr_lun *lun, struct pr_op *op, u64 paths)
 {
 	op->made |= paths;
+	op->maybe &= ~paths;
 	op->made_count += count_bits(paths);
 	lun->registered |= paths;
 	lun->refused &= ~paths;
 	lun->doubt &= ~paths;
+	if (lun->state == PR_STATE_OWNER)
+		lun->unverified |= paths;
 }
 
 static enum stage answer_register(struct pr_lun *lun, struct pr_op *op,
@@ -393,6 +404,7 @@ static enum stage answer_register(struct pr_lun *lun, struct pr_op *op,
 	note_registered(lun, op, reply->ended[PR_GOOD]);
 	lun->refused |= reply->ended[PR_NO_RESOURCES];
 	lun->doubt |= lost;
+	op->maybe |= lost;
 	op->unanswered |= reply->silent;
 	if (reply->ended[PR_UNSUPPORTED])
 		return failed(op, PR_WHY_NO_PR);
@@ -422,7 +434,7 @@ static enum stage answer_register_probe(struct pr_lun *lun, struct pr_op *op,
 					const struct pr_reply *reply)
 {
 	/* A lost status that proves registered was this operation's doing. */
-	u64 ours = reply->ended[PR_GOOD] & lun->doubt;
+	u64 ours = reply->ended[PR_GOOD] & op->maybe;
 
 	note_proof(lun, reply);
 	note_registered(lun, op, ours);
@@ -449,6 +461,7 @@ static enum stage answer_register_ignore(struct pr_lun *lun, struct pr_op *op,
 {
 	note_registered(lun, op, reply->ended[PR_GOOD]);
 	lun->doubt |= reply->ended[PR_LOST];
+	op->maybe |= reply->ended[PR_LOST];
 	op->unanswered |= reply->silent;
 	lun->refused |= op->retry & ~reply->ended[PR_GOOD];
 	return op->then;
@@ -488,7 +501,7 @@ static enum twin_verdict twin_verdict(const struct pr_lun *lun,
 		if (d.key != lun->cfg.key)
 			continue;
 		if (!own_port(lun, &d.port))
-			return TWIN_OTHER;
+			return lun->ports < PR_MAX_PORTS ? TWIN_OTHER : TWIN_UNKNOWN;
 		if (!need_holder || d.holder)
 			verdict = TWIN_OURS;
 	}
@@ -561,6 +574,7 @@ static enum stage session_begins(struct pr_lun *lun, struct pr_op *op,
 	op->prior_opened = lun->opened;
 	lun->state = state;
 	lun->suspect = false;
+	lun->unverified = 0;
 	lun->session |= op->options;
 	lun->opened = true;
 	if (state == PR_STATE_OWNER)
@@ -588,6 +602,8 @@ static enum stage open_again(struct pr_op *op)
 }
 
 static enum stage release_chain(struct pr_lun *lun, struct pr_op *op);
+static enum stage release_from_any(struct pr_lun *lun, struct pr_op *op);
+static enum stage give_up_release(struct pr_lun *lun, struct pr_op *op);
 
 static bool opening(const struct pr_op *op, u32 option)
 {
@@ -598,17 +614,32 @@ static bool opening(const struct pr_op *op, u32 option)
 static enum stage adopt(struct pr_lun *lun, struct pr_op *op)
 {
 	if (opening(op, PRM_OPEN_NO_RESERVE) || op->kind == PR_OP_RELEASE)
-		return release_chain(lun, op);
+		return release_from_any(lun, op);
 	return register_paths(op, usable(lun) & ~lun->refused, ST_FIND_HOLDER);
 }
 
 static enum stage open_found_own(struct pr_lun *lun, struct pr_op *op)
 {
-	if (opening(op, PRM_OPEN_NO_RESERVE) && lun->state == PR_STATE_OWNER)
+	if (opening(op, PRM_OPEN_NO_RESERVE) && lun->state == PR_STATE_OWNER) {
+		lun->session |= op->options;
+		lun->opened = true;
 		return decided(op, PR_WHY_JOINED);
+	}
 	op->then = ST_TWIN;
 	return ST_PROVE;
 }
+
+/* To break a foreign reservation one path is enough (rule 3). */
+static enum stage register_for_take(struct pr_lun *lun, struct pr_op *op)
+{
+	u64 paths = usable(lun) & ~op->unanswered;
+
+	if (op->options & PRM_OPEN_NO_RESERVE)
+		paths = one(paths & ~lun->refused & ~op->tried);
+	return register_paths(op, paths, ST_TAKE);
+}
+
+static enum stage vanished(struct pr_lun *lun, struct pr_op *op);
 
 static enum stage answer_open_read(struct pr_lun *lun, struct pr_op *op,
 				   const struct pr_reply *reply)
@@ -628,10 +659,12 @@ static enum stage answer_open_read(struct pr_lun *lun, struct pr_op *op,
 
 	switch (owner_of(lun, &op->resv)) {
 	case OWNER_NONE:
+		if (lun->state == PR_STATE_OWNER)
+			return vanished(lun, op);
 		if (no_reserve)
 			return session_begins(lun, op, PR_STATE_NO_RESERVE);
 		/* Rule 6.1: nothing changed since we read it all. */
-		if (lun->registered && !lun->twin &&
+		if (proven(lun) && !lun->twin &&
 		    proofs_fresh(lun, op->resv.generation) &&
 		    !(usable(lun) & ~lun->registered & ~lun->refused) &&
 		    (lun->cfg.shared || !lun->keys_foreign))
@@ -644,10 +677,15 @@ static enum stage answer_open_read(struct pr_lun *lun, struct pr_op *op,
 	case OWNER_FOREIGN:
 		break;
 	}
+	/* Not even a forced open re-arms a session that lost the LUN (rule 5.3). */
+	if (lun->state == PR_STATE_OWNER)
+		return fenced(lun, op);
+	if (op->fought)
+		return failed(op, PR_WHY_LOST_RACE);
 	if (!forced)
 		return failed(op, PR_WHY_FOREIGN);
 	op->victim = op->resv.key;
-	return register_paths(op, no_reserve ? one(usable(lun)) : usable(lun), ST_TAKE);
+	return register_for_take(lun, op);
 }
 
 /* No reservation: who else is registered, and perhaps with our key? */
@@ -672,6 +710,12 @@ static enum stage answer_open_keys_all(struct pr_lun *lun, struct pr_op *op,
 		return unanswered(op, reply);
 	if (lun->keys_own)
 		return open_found_own(lun, op);
+	if (key_absent(lun, op)) {
+		if (lun->state == PR_STATE_OWNER)
+			return fenced(lun, op);
+		if (!session_open(lun))
+			lun->state = PR_STATE_FREE;
+	}
 	op->foreign = pr_keys_next_foreign(&op->keys, lun->cfg.key, 0);
 	if (op->kind == PR_OP_RELEASE || !op->keys.complete)
 		return failed(op, PR_WHY_FOREIGN);
@@ -747,7 +791,8 @@ static enum stage answer_reserve(struct pr_lun *lun, struct pr_op *op,
 	if (reply->ended[PR_GOOD]) {
 		op->took = true;
 		lun->holder = path;
-		return proofs_fresh(lun, op->resv.generation) && !op->made ?
+		return proofs_fresh(lun, op->resv.generation) && !op->made &&
+		       (lun->cfg.shared || !lun->keys_foreign) ?
 			ST_OWNED : ST_EVICT_KEYS;
 	}
 	if (reply->ended[PR_UNSUPPORTED] | reply->ended[PR_BAD_FIELD])
@@ -795,12 +840,17 @@ static bool fall_back_to_preempt(struct pr_lun *lun, struct pr_op *op,
 static enum stage answer_take(struct pr_lun *lun, struct pr_op *op,
 			      const struct pr_reply *reply)
 {
-	if (op->path == PR_NO_PATH)
+	if (op->path == PR_NO_PATH) {
+		if ((op->options & PRM_OPEN_NO_RESERVE) &&
+		    (usable(lun) & ~op->unanswered & ~lun->refused & ~op->tried))
+			return register_for_take(lun, op);
 		return failed(op, op->tried ? PR_WHY_NO_ANSWER : PR_WHY_NOT_REGISTERED);
+	}
 	if (fall_back_to_preempt(lun, op, reply))
 		return ST_TAKE;
 	if (reply->ended[PR_BAD_FIELD] | reply->ended[PR_UNSUPPORTED])
 		return failed(op, PR_WHY_NO_ABORT);
+	op->fought = true;
 	lun->baseline = false;
 	op->unanswered |= reply->silent;
 	if (reply->ended[PR_PATH_STATE]) {
@@ -812,8 +862,8 @@ static enum stage answer_take(struct pr_lun *lun, struct pr_op *op,
 		lun->holder = reply->ended[PR_GOOD] ? op->path : PR_NO_PATH;
 	}
 	/* SARK 0 removed every other registration, our own paths' too (E16). */
-	if (reply->ended[PR_GOOD] && !op->victim) {
-		lun->registered &= bit(op->path);
+	if ((reply->ended[PR_GOOD] | reply->ended[PR_LOST]) && !op->victim) {
+		lun->registered &= reply->ended[PR_GOOD];
 		return register_paths(op, usable(lun), ST_TAKE_VERIFY);
 	}
 	return ST_TAKE_VERIFY;
@@ -851,7 +901,7 @@ static enum stage answer_take_verify(struct pr_lun *lun, struct pr_op *op,
 	if (owner == OWNER_FOREIGN && op->resv.key == op->victim &&
 	    ++op->force_rounds <= FORCE_ROUNDS) {
 		lun->registered = 0;
-		return register_paths(op, usable(lun), ST_TAKE);
+		return register_for_take(lun, op);
 	}
 	return failed(op, PR_WHY_LOST_RACE);
 }
@@ -911,6 +961,7 @@ static bool ask_move_read(struct pr_lun *lun, struct pr_op *op, struct pr_reques
 }
 
 static enum stage moved(struct pr_lun *lun, struct pr_op *op);
+static enum stage released(struct pr_lun *lun, struct pr_op *op);
 static enum stage move_failed(struct pr_lun *lun, struct pr_op *op);
 
 static enum stage answer_move_read(struct pr_lun *lun, struct pr_op *op,
@@ -924,9 +975,18 @@ static enum stage answer_move_read(struct pr_lun *lun, struct pr_op *op,
 		op->tried |= target;
 		return ST_MOVE_READ;
 	}
-	if (owner_of(lun, &op->resv) != OWNER_KEY)
-		return move_failed(lun, op);
-	return ST_MOVE;
+	switch (owner_of(lun, &op->resv)) {
+	case OWNER_KEY:
+		return ST_MOVE;
+	case OWNER_NONE:
+	case OWNER_FOREIGN:
+		if (op->kind != PR_OP_OPEN && op->kind != PR_OP_LEAVE)
+			return released(lun, op);
+		break;
+	case OWNER_ALL:
+		break;
+	}
+	return move_failed(lun, op);
 }
 
 static bool ask_move(struct pr_lun *lun, struct pr_op *op, struct pr_request *req)
@@ -942,6 +1002,9 @@ static enum stage answer_move(struct pr_lun *lun, struct pr_op *op,
 	if (reply->ended[PR_GOOD]) {
 		lun->holder = op->path;
 		lun->registered = bit(op->path);
+		/* What stood before us stands on this registration now. */
+		if (!op->took)
+			op->made &= ~bit(op->path);
 		op->events |= PR_EVENT_MOVED;
 		return moved(lun, op);
 	}
@@ -962,7 +1025,8 @@ static enum stage moved(struct pr_lun *lun, struct pr_op *op)
 	case PR_OP_OPEN:
 		if (op->options & PRM_OPEN_NO_RESERVE)
 			return ST_RELEASE;
-		return register_paths(op, usable(lun), ST_EVICT_KEYS);
+		/* Somebody may have taken it before they were registered. */
+		return register_paths(op, usable(lun), ST_TAKE_VERIFY);
 	case PR_OP_LEAVE:
 		return register_paths(op, usable(lun) & ~op->paths, ST_LEAVE_DROP);
 	default:
@@ -970,8 +1034,6 @@ static enum stage moved(struct pr_lun *lun, struct pr_op *op)
 		return ST_RELEASE;
 	}
 }
-
-static enum stage give_up_release(struct pr_lun *lun, struct pr_op *op);
 
 static enum stage move_failed(struct pr_lun *lun, struct pr_op *op)
 {
@@ -1009,8 +1071,9 @@ static enum stage answer_evict_keys(struct pr_lun *lun, struct pr_op *op,
 		/* Somebody preempted us between our commands. */
 		op->took = false;
 		lun->registered = 0;
-		if (op->kind != PR_OP_OPEN)
+		if (op->kind != PR_OP_OPEN || lun->state == PR_STATE_OWNER)
 			return fenced(lun, op);
+		lun->holder = PR_NO_PATH;
 		return failed(op, PR_WHY_LOST_RACE);
 	}
 	op->recheck = false;
@@ -1049,7 +1112,7 @@ static enum stage answer_evict(struct pr_lun *lun, struct pr_op *op,
 		return ST_EVICT;
 	if (reply->ended[PR_BAD_FIELD] | reply->ended[PR_UNSUPPORTED])
 		return failed(op, PR_WHY_NO_ABORT);
-	op->unanswered |= reply->silent;
+	op->unanswered |= reply->silent | reply->ended[PR_PATH_STATE];
 	/* The watcher's first look reads the new generation (rule 5.11). */
 	lun->baseline = false;
 	if (reply->ended[PR_GOOD]) {
@@ -1078,6 +1141,8 @@ static enum stage answer_owned(struct pr_lun *lun, struct pr_op *op,
 	(void)reply;
 	if (op->kind == PR_OP_OPEN)
 		return session_begins(lun, op, PR_STATE_OWNER);
+	if (op->events & PR_EVENT_RETAKEN)
+		lun->unverified = 0;
 	return decided(op, PR_WHY_OK);
 }
 
@@ -1092,6 +1157,24 @@ static enum stage release_chain(struct pr_lun *lun, struct pr_op *op)
 	if (pr_type_all_registrants(lun->type))
 		return ST_RELEASE_KEYS;
 	return ST_RELEASE;
+}
+
+/* A holder nexus of an earlier life leaves no path registered (E27). */
+static enum stage release_from_any(struct pr_lun *lun, struct pr_op *op)
+{
+	if (proven(lun))
+		return release_chain(lun, op);
+	return register_paths(op, usable(lun) & ~op->unanswered, ST_RELEASE_START);
+}
+
+static enum stage answer_release_start(struct pr_lun *lun, struct pr_op *op,
+				       const struct pr_reply *reply)
+{
+	(void)reply;
+	if (!proven(lun))
+		return give_up_release(lun, op);
+	/* What is made here is to be of use to the session as well. */
+	return release_chain(lun, op);
 }
 
 static enum stage released(struct pr_lun *lun, struct pr_op *op)
@@ -1115,7 +1198,8 @@ static enum stage released(struct pr_lun *lun, struct pr_op *op)
 static void release_later(struct pr_lun *lun, bool session)
 {
 	lun->leftover = true;
-	lun->state = session ? PR_STATE_NO_RESERVE : PR_STATE_RELEASING;
+	if (lun->state != PR_STATE_FENCED)
+		lun->state = session ? PR_STATE_NO_RESERVE : PR_STATE_RELEASING;
 }
 
 static enum stage give_up_release(struct pr_lun *lun, struct pr_op *op)
@@ -1229,7 +1313,7 @@ static enum stage start_close(struct pr_lun *lun, struct pr_op *op)
 		return ST_RELEASE_READ_AGAIN;
 	if (state == PR_STATE_RETAINED)
 		return decided(op, PR_WHY_OK);
-	if (state == PR_STATE_NO_RESERVE && lun->leftover) {
+	if ((state == PR_STATE_NO_RESERVE || state == PR_STATE_FENCED) && lun->leftover) {
 		lun->state = PR_STATE_RELEASING;
 		return ST_RELEASE_READ_AGAIN;
 	}
@@ -1256,6 +1340,10 @@ static enum stage start_revoke(struct pr_lun *lun, struct pr_op *op)
 			lun->state = PR_STATE_FREE;
 		return failed(op, PR_WHY_OK);
 	}
+	if (op->prior_state == PR_STATE_RETAINED) {
+		lun->state = PR_STATE_RETAINED;
+		return decided(op, PR_WHY_OK);
+	}
 	return release_own(lun, op);
 }
 
@@ -1273,13 +1361,17 @@ static enum stage answer_release_again(struct pr_lun *lun, struct pr_op *op,
 	case OWNER_ALL:
 		break;
 	}
-	op->then = ST_RELEASE;
-	lun->type = op->resv.type;
+	op->then = ST_RELEASE_AGAIN;
 	if (!proofs_fresh(lun, op->resv.generation))
 		lun->registered = 0;
-	if (pr_type_all_registrants(lun->type))
-		op->then = ST_RELEASE_KEYS;
 	return ST_PROVE;
+}
+
+static enum stage answer_release_proven(struct pr_lun *lun, struct pr_op *op,
+					const struct pr_reply *reply)
+{
+	(void)reply;
+	return release_from_any(lun, op);
 }
 
 /*
@@ -1395,6 +1487,7 @@ static enum stage start_admit(struct pr_lun *lun, struct pr_op *op)
 	if (lun->state != PR_STATE_OWNER)
 		return start_configure(lun, op);
 	lun->registered &= ~op->paths;
+	lun->unverified |= op->paths;
 	return ST_ADMIT_READ;
 }
 
@@ -1402,8 +1495,6 @@ static bool ask_admit_read(struct pr_lun *lun, struct pr_op *op, struct pr_reque
 {
 	return read_on(req, PR_ACT_READ_RESERVATION, witness_or_subject(lun, op));
 }
-
-static enum stage vanished(struct pr_lun *lun, struct pr_op *op);
 
 static enum stage answer_admit_read(struct pr_lun *lun, struct pr_op *op,
 				    const struct pr_reply *reply)
@@ -1419,12 +1510,19 @@ static enum stage answer_admit_read(struct pr_lun *lun, struct pr_op *op,
 	case OWNER_ALL:
 		break;
 	}
+	if (op->resv.type != lun->type)
+		return fenced(lun, op);
 	return ST_ADMIT_KEYS;
 }
 
 static bool ask_admit_keys(struct pr_lun *lun, struct pr_op *op, struct pr_request *req)
 {
 	return read_on(req, PR_ACT_READ_KEYS, witness_or_subject(lun, op));
+}
+
+static enum stage admit_subjects(const struct pr_lun *lun, struct pr_op *op)
+{
+	return register_paths(op, op->paths & lun->present, ST_ADMIT_WITNESS);
 }
 
 static enum stage answer_admit_keys(struct pr_lun *lun, struct pr_op *op,
@@ -1442,7 +1540,25 @@ static enum stage answer_admit_keys(struct pr_lun *lun, struct pr_op *op,
 	op->generation_before = op->keys.generation;
 	op->made_count = 0;
 	op->probe_count = 0;
-	return register_paths(op, op->paths & lun->present, ST_ADMIT_WITNESS);
+	return witness(lun, op) || lun->cfg.twin_trust ? admit_subjects(lun, op) :
+							 ST_ADMIT_TWIN;
+}
+
+/* No own path speaks for K: it may be another host's (rule 5.10). */
+static bool ask_admit_twin(struct pr_lun *lun, struct pr_op *op, struct pr_request *req)
+{
+	return read_on(req, PR_ACT_READ_FULL_STATUS, witness_or_subject(lun, op));
+}
+
+static enum stage answer_admit_twin(struct pr_lun *lun, struct pr_op *op,
+				    const struct pr_reply *reply)
+{
+	if (twin_verdict(lun, op, reply) != TWIN_OTHER)
+		return admit_subjects(lun, op);
+	lun->twin = true;
+	op->events |= PR_EVENT_TWIN;
+	op->foreign = lun->cfg.key;
+	return fenced(lun, op);
 }
 
 static bool ask_admit_witness(struct pr_lun *lun, struct pr_op *op,
@@ -1505,6 +1621,7 @@ static enum stage answer_admit_count(struct pr_lun *lun, struct pr_op *op,
 	    moved_by < op->made_count || moved_by > most)
 		return admit_again(lun, op);
 	set_baseline(lun, op);
+	lun->unverified &= ~op->paths;
 	op->settled |= op->paths & lun->registered;
 	if (!lun->cfg.shared && lun->keys_foreign)
 		return owner_verdict(lun, op);
@@ -1550,6 +1667,8 @@ static enum stage answer_conflict_read(struct pr_lun *lun, struct pr_op *op,
 	case OWNER_ALL:
 		break;
 	}
+	if (op->resv.type != lun->type)
+		return fenced(lun, op);
 	return ST_CONFLICT_PROBE;
 }
 
@@ -1653,10 +1772,13 @@ static enum stage answer_watch_probe(struct pr_lun *lun, struct pr_op *op,
 static enum stage vanished(struct pr_lun *lun, struct pr_op *op)
 {
 	op->events |= PR_EVENT_LOST;
+	lun->unverified = lun->present;
 	lun->holder = PR_NO_PATH;
 	lun->suspect = true;
 	op->ignore = false;
 	op->generation_before = op->resv.generation;
+	op->made_count = 0;
+	op->probe_count = 0;
 	if ((lun->baseline && op->resv.generation == lun->generation) ||
 	    !op->resv.generation)
 		return ST_VANISHED_KEYS;
@@ -1683,6 +1805,15 @@ static enum stage answer_vanished_keys(struct pr_lun *lun, struct pr_op *op,
 	return ST_VANISHED_PROVE;
 }
 
+static bool ask_vanished_prove(struct pr_lun *lun, struct pr_op *op,
+			       struct pr_request *req)
+{
+	bool asked = ask_prove(lun, op, req);
+
+	op->probe_count = count_bits(req->paths);
+	return asked;
+}
+
 static bool ask_retake(struct pr_lun *lun, struct pr_op *op, struct pr_request *req)
 {
 	u64 paths = proven(lun) & ~op->tried & ~op->unanswered;
@@ -1705,14 +1836,28 @@ static enum stage answer_retake(struct pr_lun *lun, struct pr_op *op,
 		if (reply->ended[PR_PATH_STATE])
 			return ST_RETAKE;
 	} else {
+		op->took = true;
 		lun->holder = op->path;
 	}
 	return ST_RETAKE_VERIFY;
 }
 
+static enum stage fenced_and_undone(struct pr_lun *lun, struct pr_op *op)
+{
+	bool took = op->took;
+	int holder = lun->holder;
+
+	fenced(lun, op);
+	op->took = took;
+	lun->holder = holder;
+	return failed(op, PR_WHY_FENCED);
+}
+
 static enum stage answer_retake_verify(struct pr_lun *lun, struct pr_op *op,
 				       const struct pr_reply *reply)
 {
+	u32 moved_by, most;
+
 	if (!note_reservation(lun, op, reply))
 		return unanswered(op, reply);
 	switch (owner_of(lun, &op->resv)) {
@@ -1724,6 +1869,12 @@ static enum stage answer_retake_verify(struct pr_lun *lun, struct pr_op *op,
 	case OWNER_ALL:
 		break;
 	}
+	/* Registered or preempted in between: it was not ours all the time. */
+	moved_by = op->resv.generation - op->generation_before;
+	most = op->made_count + op->probe_count + count_bits(op->maybe);
+	if (moved_by < op->made_count || moved_by > most)
+		return fenced_and_undone(lun, op);
+	op->took = false;
 	lun->suspect = false;
 	op->events |= PR_EVENT_RETAKEN;
 	op->settled |= op->paths & lun->registered;
@@ -1745,8 +1896,10 @@ static enum stage start_leave(struct pr_lun *lun, struct pr_op *op)
 		return ST_LEAVE_DROP;
 	if (all)
 		return decided(op, PR_WHY_RETAINED);
+	if (pr_type_all_registrants(lun->type))
+		return proven(lun) & ~op->paths ? ST_LEAVE_DROP : failed(op, PR_WHY_UNSETTLED);
 	if (lun->holder == PR_NO_PATH || has_path(op->paths, lun->holder))
-		return pr_type_all_registrants(lun->type) ? ST_LEAVE_DROP : ST_MOVE_READ;
+		return ST_MOVE_READ;
 	return ST_LEAVE_DROP;
 }
 
@@ -1899,7 +2052,7 @@ static bool ask_undo_release(struct pr_lun *lun, struct pr_op *op,
 {
 	int path = lun->holder;
 
-	if (!op->took || op->kind != PR_OP_OPEN || path == PR_NO_PATH)
+	if (!op->took || path == PR_NO_PATH || pr_type_all_registrants(lun->type))
 		return false;
 	return send_out(lun, req, PR_ACT_RELEASE, bit(path), 0);
 }
@@ -1907,11 +2060,15 @@ static bool ask_undo_release(struct pr_lun *lun, struct pr_op *op,
 static enum stage answer_undo_release(struct pr_lun *lun, struct pr_op *op,
 				      const struct pr_reply *reply)
 {
-	(void)lun;
 	(void)reply;
-	if (!op->took || op->kind != PR_OP_OPEN)
+	if (!op->took)
 		return ST_UNDO_UNREGISTER;
-	return ST_UNDO_VERIFY;
+	if (!pr_type_all_registrants(lun->type))
+		return ST_UNDO_VERIFY;
+	/* RELEASE would end it for others who hold it too: only step out. */
+	op->took = false;
+	op->made |= lun->registered;
+	return ST_UNDO_UNREGISTER;
 }
 
 static enum stage answer_undo_verify(struct pr_lun *lun, struct pr_op *op,
@@ -1939,6 +2096,7 @@ static enum stage answer_undo_verify(struct pr_lun *lun, struct pr_op *op,
 static bool ask_undo_unregister(struct pr_lun *lun, struct pr_op *op,
 				struct pr_request *req)
 {
+	op->made |= op->maybe & lun->doubt & ~op->unanswered;
 	return send_register(lun, req, op->made & lun->present, lun->cfg.key, 0);
 }
 
@@ -1950,6 +2108,7 @@ static enum stage answer_undo_unregister(struct pr_lun *lun, struct pr_op *op,
 	if (op->made)
 		lun->baseline = false;
 	lun->registered &= ~op->made;
+	op->maybe &= ~op->made;
 	lun->doubt &= ~done;
 	lun->doubt |= op->made & ~done;
 	op->made = 0;
@@ -1983,10 +2142,12 @@ static const struct stage_row stages[ST_COUNT] = {
 	ROW(ST_EVICT_KEYS, ask_keys, answer_evict_keys),
 	ROW(ST_EVICT, ask_evict, answer_evict),
 	ROW(ST_OWNED, ask_nothing, answer_owned),
+	ROW(ST_RELEASE_START, ask_nothing, answer_release_start),
 	ROW(ST_RELEASE_KEYS, ask_keys, answer_release_keys),
 	ROW(ST_RELEASE, ask_release, answer_release),
 	ROW(ST_RELEASE_READ, ask_reservation, answer_release_read),
 	ROW(ST_RELEASE_READ_AGAIN, ask_reservation, answer_release_again),
+	ROW(ST_RELEASE_AGAIN, ask_nothing, answer_release_proven),
 	ROW(ST_DROP, ask_drop, answer_drop),
 	ROW(ST_CONFIGURE_READ, ask_reservation, answer_configure_read),
 	ROW(ST_CONFIGURE_KEYS, ask_keys, answer_configure_keys),
@@ -1994,6 +2155,7 @@ static const struct stage_row stages[ST_COUNT] = {
 	ROW(ST_CONFIGURE_COUNT, ask_keys, answer_configure_count),
 	ROW(ST_ADMIT_READ, ask_admit_read, answer_admit_read),
 	ROW(ST_ADMIT_KEYS, ask_admit_keys, answer_admit_keys),
+	ROW(ST_ADMIT_TWIN, ask_admit_twin, answer_admit_twin),
 	ROW(ST_ADMIT_WITNESS, ask_admit_witness, answer_admit_witness),
 	ROW(ST_ADMIT_VERIFY, ask_admit_read, answer_admit_verify),
 	ROW(ST_ADMIT_COUNT, ask_admit_keys, answer_admit_count),
@@ -2003,7 +2165,7 @@ static const struct stage_row stages[ST_COUNT] = {
 	ROW(ST_WATCH_KEYS, ask_keys, answer_watch_keys),
 	ROW(ST_WATCH_PROBE, ask_watch_probe, answer_watch_probe),
 	ROW(ST_VANISHED_KEYS, ask_keys, answer_vanished_keys),
-	ROW(ST_VANISHED_PROVE, ask_prove, answer_prove),
+	ROW(ST_VANISHED_PROVE, ask_vanished_prove, answer_prove),
 	ROW(ST_RETAKE, ask_retake, answer_retake),
 	ROW(ST_RETAKE_VERIFY, ask_reservation, answer_retake_verify),
 	ROW(ST_LEAVE_DROP, ask_leave_drop, answer_leave_drop),
@@ -2070,9 +2232,20 @@ static enum stage cut_short(struct pr_lun *lun, struct pr_op *op,
 	if (next == ST_DECIDED || stages[next].cleanup ||
 	    !(reply->timed_out || op->cancelled))
 		return next;
-	if (op->kind == PR_OP_CLOSE)
+	if (op->kind == PR_OP_CLOSE || op->kind == PR_OP_REVOKE)
 		return give_up_release(lun, op);
 	return failed(op, op->cancelled ? PR_WHY_CANCELLED : PR_WHY_TIMEOUT);
+}
+
+/* What this operation could not verify waits for its admission. */
+static void admit_later(struct pr_lun *lun, struct pr_op *op)
+{
+	if (lun->state != PR_STATE_OWNER)
+		return;
+	lun->registered &= ~lun->unverified;
+	op->configure |= lun->unverified & lun->present & lun->live & ~lun->refused;
+	if (op->kind == PR_OP_LEAVE)
+		op->configure &= ~op->paths;
 }
 
 bool pr_next(struct pr_lun *lun, struct pr_op *op, const struct pr_reply *reply,
@@ -2100,6 +2273,7 @@ bool pr_next(struct pr_lun *lun, struct pr_op *op, const struct pr_reply *reply,
 		next = stages[next].answer(lun, op, &nothing);
 	}
 	op->stage = ST_DECIDED;
+	admit_later(lun, op);
 	return false;
 }
 
@@ -2127,7 +2301,7 @@ u64 pr_admitted(const struct pr_lun *lun)
 	/* Types 1 and 3 let only the holder's nexus write (E13). */
 	if (lun->type == PR_TYPE_WRITE_EXCLUSIVE || lun->type == PR_TYPE_EXCLUSIVE_ACCESS)
 		return lun->holder == PR_NO_PATH ? 0 : bit(lun->holder);
-	return lun->registered;
+	return lun->registered & ~lun->unverified;
 }
 
 static const struct {

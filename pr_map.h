@@ -57,6 +57,8 @@ struct pr_config {
  * @present: paths of the table
  * @live: paths that are present, not failed, with no command left over
  * @registered: paths proven to be registered with K
+ * @unverified: paths of the owner whose registration is not yet known to stand
+ *	under its own reservation: no I/O there (rule 5.2)
  * @refused: the target or a foreign key on the nexus refused registration
  * @doubt: a REGISTER on it ended without a status that can be trusted
  * @holder: holder path, PR_NO_PATH when unknown or none
@@ -84,6 +86,7 @@ struct pr_lun {
 	u64 present;
 	u64 live;
 	u64 registered;
+	u64 unverified;
 	u64 refused;
 	u64 doubt;
 	int holder;
@@ -201,7 +204,9 @@ struct pr_op {
 	u64 retry;		/* paths for its next step */
 	u64 tried;		/* paths on which RESERVE failed */
 	u64 unanswered;		/* paths that gave no answer in this operation */
+	u64 maybe;		/* its REGISTER may have been done there */
 	bool took;		/* a RESERVE or PREEMPT of ours may stand */
+	bool fought;		/* sent a PREEMPT at another holder */
 	bool probed;
 	bool ignore;		/* REGISTER AND IGNORE EXISTING KEY allowed */
 	bool no_abort;

@@ -1,0 +1,545 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Hosts in front of the simulated target; see pr_world.h.
+ */
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "sim/pr_world.h"
+
+#define MAX_STEPS	2000
+
+static u64 bit(int path)
+{
+	return (u64)1 << path;
+}
+
+static int lowest(u64 mask)
+{
+	int path = 0;
+
+	while (!(mask & bit(path)))
+		path++;
+	return path;
+}
+
+void pw_init(struct pr_world *w)
+{
+	memset(w, 0, sizeof(*w));
+	sim_init(&w->target);
+	w->trace = getenv("PRM_TRACE");
+}
+
+static void note_port(struct pw_host *h, const struct sim_nexus *n)
+{
+	struct pr_port_id id = { .protocol = n->protocol, .len = 8 };
+	u32 i;
+
+	if (n->protocol == SIM_ISCSI) {
+		id.len = (u8)strlen(n->name);
+		memcpy(id.id, n->name, id.len);
+	} else {
+		for (i = 0; i < 8; i++)
+			id.id[i] = (u8)(n->wwn >> (56 - 8 * i));
+	}
+	for (i = 0; i < h->lun.ports; i++)
+		if (pr_port_id_equal(&h->lun.port[i], &id))
+			return;
+	if (h->lun.ports < PR_MAX_PORTS)
+		h->lun.port[h->lun.ports++] = id;
+}
+
+static void refresh_masks(struct pw_host *h)
+{
+	h->lun.present = h->members | h->leaving;
+	h->lun.live = h->lun.present & ~h->failed & ~h->busy;
+}
+
+void pw_members(struct pw_host *h, u64 members)
+{
+	u64 gone = h->members & ~members, new = members & ~h->members;
+
+	h->members = members;
+	h->leaving = (h->leaving & ~members) | gone;
+	h->failed &= ~new;
+	if (h->lun.state == PR_STATE_OWNER)
+		h->want_admit |= new;
+	else
+		h->want_configure |= new;
+	refresh_masks(h);
+}
+
+struct pw_host *pw_add_host(struct pr_world *w, enum sim_protocol protocol,
+			    unsigned int paths, u64 key)
+{
+	const struct pr_config cfg = {
+		.key = key,
+		.type = PR_TYPE_WRITE_EXCLUSIVE_RO,
+		.aptpl = true,
+	};
+	struct pw_host *h = &w->host[w->hosts];
+	unsigned int i;
+
+	assert(w->hosts < PW_MAX_HOSTS && paths <= PW_MAX_PATHS);
+	h->world = w;
+	pr_lun_init(&h->lun, &cfg);
+	for (i = 0; i < paths; i++) {
+		h->nexus[i] = (u8)sim_add_nexus(&w->target, protocol, (u8)w->hosts, (u8)i);
+		note_port(h, &w->target.nexus[h->nexus[i]]);
+	}
+	pw_members(h, bit((int)paths) - 1);
+	w->hosts++;
+	return h;
+}
+
+void pw_reboot(struct pw_host *h)
+{
+	struct pr_config cfg = h->lun.cfg;
+	u64 members = h->members;
+	int i;
+
+	pr_lun_init(&h->lun, &cfg);
+	h->running = false;
+	h->members = 0;
+	h->leaving = 0;
+	h->failed = 0;
+	h->busy = 0;
+	h->want_admit = 0;
+	h->want_configure = 0;
+	h->conflicts = 0;
+	h->want_watch = false;
+	h->want_release = false;
+	for (i = 0; members >> i; i++)
+		note_port(h, &h->world->target.nexus[h->nexus[i]]);
+	pw_members(h, members);
+}
+
+/*
+ * One command
+ */
+
+static void answer(struct pw_host *h, const struct sim_reply *r, struct pr_result *result)
+{
+	(void)h;
+	*result = (struct pr_result){
+		.host_failed = r->host_failed,
+		.status = r->status,
+		.sense_valid = r->sense_valid,
+		.key = r->key,
+		.asc = r->asc,
+		.ascq = r->ascq,
+	};
+}
+
+/* False: nothing ended; the command stays out. */
+static bool send_one(struct pw_host *h, int path, u32 in_len, enum pr_class *class,
+		     struct pr_result *result, bool *attention, u32 *len, u8 *in)
+{
+	const struct pr_request *req = &h->req;
+	unsigned int attempt = 0;
+	struct sim_reply r;
+	u8 list[PR_OUT_LEN];
+	u8 cdb[PR_CDB_LEN];
+	bool out = pr_action_is_out(req->action);
+
+	*attention = false;
+	pr_encode_cdb(cdb, req->action, req->type, out ? PR_OUT_LEN : in_len);
+	pr_encode_out(list, req->key, req->sa_key, req->aptpl);
+	do {
+		sim_execute(&h->world->target, h->nexus[path], cdb, sizeof(cdb),
+			    out ? list : NULL, out ? sizeof(list) : 0,
+			    out ? NULL : in, out ? 0 : in_len, &r);
+		if (r.pending) {
+			h->tag[path] = r.tag;
+			h->orphan[path] = req->action;
+			return false;
+		}
+		answer(h, &r, result);
+		if (pr_attention_resets(result))
+			*attention = true;
+		*class = pr_classify(result, req->action);
+	} while (pr_retry_delay(*class, ++attempt) >= 0);
+	*len = r.in_len;
+	return true;
+}
+
+static void trace_command(const struct pw_host *h, int path, const char *end)
+{
+	if (h->world->trace)
+		printf("# host %d %-9s %-20s path %d %s key %llx sa %llx type %u: %s\n",
+		       (int)(h - h->world->host), pr_op_name(h->op.kind),
+		       pr_op_stage(&h->op), path, pr_action_name(h->req.action),
+		       (unsigned long long)h->req.key, (unsigned long long)h->req.sa_key,
+		       h->req.type, end);
+}
+
+static void lost(struct pw_host *h, int path, bool silent)
+{
+	h->reply.ended[PR_LOST] |= bit(path);
+	if (silent) {
+		h->reply.silent |= bit(path);
+		h->failed |= bit(path);
+		pr_path_gone(&h->lun, path);
+	}
+}
+
+static bool decode(struct pw_host *h, const u8 *in, u32 len, u32 room, u32 *needed)
+{
+	struct pr_key_list keys;
+
+	*needed = 0;
+	if (h->req.action == PR_ACT_READ_RESERVATION)
+		return !pr_decode_reservation(&h->reply.resv, in, len);
+	if (h->req.action == PR_ACT_READ_KEYS) {
+		if (pr_decode_keys(&keys, in, len))
+			return false;
+		if (keys.needed > room && room < PR_IN_LEN_MAX && !h->keys_room) {
+			*needed = keys.needed;
+			return true;
+		}
+	}
+	memcpy(h->keys, in, len);
+	h->reply.full = h->keys;
+	h->reply.full_len = len;
+	return h->req.action != PR_ACT_READ_KEYS ||
+	       !pr_decode_keys(&h->reply.keys, h->keys, len);
+}
+
+static void one_command(struct pw_host *h, int path)
+{
+	static u8 in[PW_KEYS_SIZE];
+	enum pr_class class;
+	struct pr_result result;
+	bool attention;
+	u32 room = PR_IN_LEN_MIN, needed, len;
+
+	h->commands++;
+	if (h->hook)
+		h->hook(h, h->commands, &h->req, path);
+	if (h->req.action == PR_ACT_READ_FULL_STATUS)
+		room = PR_IN_LEN_MAX;
+	else if (h->req.action == PR_ACT_READ_KEYS && h->keys_room)
+		room = h->keys_room;
+	h->todo &= ~bit(path);
+again:
+	if (!send_one(h, path, room, &class, &result, &attention, &len, in)) {
+		trace_command(h, path, "out");
+		h->busy |= bit(path);
+		lost(h, path, true);
+		return;
+	}
+	trace_command(h, path, pr_class_name(class));
+	if (attention)
+		h->reply.attention |= bit(path);
+	if (class == PR_LOST) {
+		lost(h, path, result.host_failed);
+		return;
+	}
+	if (h->req.any && class == PR_GOOD) {
+		if (!decode(h, in, len, room, &needed)) {
+			lost(h, path, false);
+			return;
+		}
+		if (needed) {
+			room = needed < PR_IN_LEN_MAX ? needed : PR_IN_LEN_MAX;
+			goto again;
+		}
+	}
+	h->reply.ended[class] |= bit(path);
+	if ((class == PR_GOOD || class == PR_CONFLICT) && (h->failed & bit(path)))
+		pw_path_back(h, path);
+	if (!h->req.any)
+		return;
+	if (class == PR_GOOD || class == PR_CONFLICT || class == PR_UNSUPPORTED ||
+	    class == PR_BAD_FIELD) {
+		h->reply.path = path;
+		h->todo = 0;
+	}
+}
+
+/*
+ * Operations
+ */
+
+static void follow_up(struct pw_host *h)
+{
+	int error = pr_why_errno(h->op.why);
+	bool unsettled = error == -EAGAIN || error == -EIO || error == -ETIMEDOUT;
+	bool owner = h->lun.state == PR_STATE_OWNER;
+	u64 unproven = h->members & ~h->lun.registered;
+
+	if (owner)
+		h->want_admit |= h->op.configure & h->members;
+	else
+		h->want_configure |= h->op.configure & h->members;
+	switch (h->op.kind) {
+	case PR_OP_OPEN:
+		if (!error && owner) {
+			h->want_watch = true;
+			h->want_admit |= unproven & ~h->lun.refused;
+		}
+		break;
+	case PR_OP_CONFLICT:
+		h->conflicts &= ~h->op.settled;
+		if (!unsettled)
+			h->conflicts = 0;
+		break;
+	case PR_OP_ADMIT:
+		if (unsettled)
+			h->want_admit |= h->op.paths & unproven;
+		h->conflicts &= ~h->op.settled;
+		break;
+	case PR_OP_CONFIGURE:
+		if (unsettled)
+			h->want_configure |= h->op.paths & unproven;
+		break;
+	case PR_OP_WATCH:
+		h->conflicts &= ~h->op.settled;
+		break;
+	case PR_OP_LEAVE:
+		h->leaving &= ~h->op.paths;
+		break;
+	default:
+		break;
+	}
+	h->want_release = h->lun.state == PR_STATE_RELEASING;
+	if (h->lun.state == PR_STATE_FENCED)
+		h->conflicts = 0;
+	refresh_masks(h);
+}
+
+static void next_request(struct pw_host *h, const struct pr_reply *reply)
+{
+	u64 ready;
+
+	for (;;) {
+		refresh_masks(h);
+		h->running = pr_next(&h->lun, &h->op, reply, &h->req);
+		if (!h->running) {
+			if (h->world->trace)
+				printf("# host %d %s: %s, %s\n",
+				       (int)(h - h->world->host), pr_op_name(h->op.kind),
+				       pr_why_text(h->op.why), pr_state_name(h->lun.state));
+			follow_up(h);
+			return;
+		}
+		ready = h->req.paths & ~h->busy;
+		memset(&h->reply, 0, sizeof(h->reply));
+		h->reply.path = PR_NO_PATH;
+		h->reply.ended[PR_LOST] = h->req.paths & ~ready;
+		h->reply.silent = h->req.paths & ~ready;
+		h->todo = ready;
+		h->rounds++;
+		if (ready)
+			return;
+		reply = &h->reply;
+	}
+}
+
+void pw_prepare(struct pw_host *h, enum pr_op_kind kind)
+{
+	assert(!h->running);
+	pr_op_init(&h->op, kind);
+}
+
+void pw_start(struct pw_host *h)
+{
+	h->commands = 0;
+	h->rounds = 0;
+	next_request(h, NULL);
+}
+
+bool pw_step(struct pw_host *h)
+{
+	u64 prefer;
+
+	if (!h->running)
+		return false;
+	prefer = h->req.any && (h->todo & h->lun.live) ? h->todo & h->lun.live : h->todo;
+	one_command(h, lowest(prefer));
+	if (h->cancel && h->commands >= h->cancel)
+		h->op.cancelled = true;
+	if (h->todo)
+		return true;
+	h->reply.timed_out = h->expires && h->commands >= h->expires;
+	next_request(h, &h->reply);
+	return h->running;
+}
+
+static int finish(struct pw_host *h)
+{
+	unsigned int steps = 0;
+
+	while (pw_step(h))
+		assert(++steps < MAX_STEPS);
+	return pr_why_errno(h->op.why);
+}
+
+int pw_run(struct pw_host *h)
+{
+	pw_start(h);
+	return finish(h);
+}
+
+bool pw_open_start(struct pw_host *h, u32 options)
+{
+	pw_prepare(h, PR_OP_OPEN);
+	h->op.options = options;
+	h->commands = 0;
+	h->rounds = 0;
+	if (pr_open_local(&h->lun, &h->op))
+		return false;
+	pw_start(h);
+	return h->running;
+}
+
+int pw_open(struct pw_host *h, u32 options)
+{
+	pw_open_start(h, options);
+	return finish(h);
+}
+
+bool pw_close_start(struct pw_host *h)
+{
+	const struct pr_lun *lun = &h->lun;
+
+	pw_prepare(h, PR_OP_CLOSE);
+	h->commands = 0;
+	h->rounds = 0;
+	if (!lun->opened && !lun->session && !lun->leftover &&
+	    (lun->state == PR_STATE_FREE || lun->state == PR_STATE_RETAINED))
+		return false;
+	pw_start(h);
+	return h->running;
+}
+
+int pw_close(struct pw_host *h)
+{
+	pw_close_start(h);
+	return finish(h);
+}
+
+int pw_do(struct pw_host *h, enum pr_op_kind kind, u64 paths)
+{
+	pw_prepare(h, kind);
+	h->op.paths = paths;
+	return pw_run(h);
+}
+
+bool pw_background_start(struct pw_host *h)
+{
+	bool owner = h->lun.state == PR_STATE_OWNER;
+	enum pr_op_kind kind;
+	u64 paths = 0;
+
+	if (h->running)
+		return false;
+	if (!owner) {
+		h->conflicts = 0;
+		h->want_configure |= h->want_admit;
+		h->want_admit = 0;
+		h->want_watch = false;
+	} else {
+		h->want_admit |= h->want_configure;
+		h->want_configure = 0;
+	}
+	h->want_admit &= h->members;
+	h->want_configure &= h->members;
+
+	if (h->conflicts) {
+		kind = PR_OP_CONFLICT;
+		paths = h->conflicts;
+	} else if (h->want_watch) {
+		kind = PR_OP_WATCH;
+		h->want_watch = false;
+	} else if (h->want_admit) {
+		kind = PR_OP_ADMIT;
+		paths = h->want_admit;
+		h->want_admit = 0;
+	} else if (h->want_release) {
+		kind = PR_OP_CLOSE;
+		h->want_release = false;
+	} else if (h->want_configure) {
+		kind = PR_OP_CONFIGURE;
+		paths = h->want_configure;
+		h->want_configure = 0;
+	} else {
+		return false;
+	}
+	pw_prepare(h, kind);
+	h->op.paths = paths;
+	pw_start(h);
+	return true;
+}
+
+void pw_settle(struct pw_host *h)
+{
+	unsigned int i;
+
+	for (i = 0; i < 8 && pw_background_start(h); i++)
+		finish(h);
+}
+
+void pw_path_fail(struct pw_host *h, int path)
+{
+	h->failed |= bit(path);
+	pr_path_gone(&h->lun, path);
+	refresh_masks(h);
+}
+
+void pw_path_back(struct pw_host *h, int path)
+{
+	h->failed &= ~bit(path);
+	if (h->lun.state == PR_STATE_OWNER)
+		h->want_admit |= bit(path) & h->members;
+	else
+		h->want_configure |= bit(path) & h->members;
+	refresh_masks(h);
+}
+
+void pw_deliver(struct pw_host *h, int path)
+{
+	static u8 in[PW_KEYS_SIZE];
+	enum pr_action action = h->orphan[path];
+	struct sim_reply reply;
+
+	if (!(h->busy & bit(path)))
+		return;
+	sim_deliver(&h->world->target, h->tag[path], in, sizeof(in), &reply);
+	h->busy &= ~bit(path);
+	refresh_masks(h);
+	if (!pr_action_is_out(action))
+		return;
+	h->lun.baseline = false;
+	h->lun.doubt |= bit(path);
+	if (h->lun.state == PR_STATE_OWNER) {
+		h->want_watch = true;
+		h->want_admit |= bit(path) & ~h->lun.registered;
+		return;
+	}
+	if (action != PR_ACT_REGISTER && action != PR_ACT_REGISTER_IGNORE &&
+	    action != PR_ACT_RELEASE && h->lun.state == PR_STATE_FREE) {
+		h->lun.leftover = true;
+		h->lun.state = PR_STATE_RELEASING;
+		h->want_release = true;
+	}
+	h->want_configure |= bit(path);
+}
+
+bool pw_may_write(const struct pw_host *h, int path)
+{
+	return pr_gate_open(&h->lun) && (pr_admitted(&h->lun) & h->members & bit(path)) &&
+	       sim_allows(&h->world->target, h->nexus[path], SIM_WRITE);
+}
+
+bool pw_conflict(struct pw_host *h, int path)
+{
+	if (h->lun.state != PR_STATE_OWNER)
+		return false;
+	h->conflicts |= bit(path);
+	h->lun.suspect = true;
+	return true;
+}

@@ -1,0 +1,459 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Section 5: who may write, and when a host gives up or takes again.
+ */
+#include "pr_map_test.h"
+
+/* Rules 5.1 and 5.2. */
+static void gate(void **state)
+{
+	(void)state;
+	assert_false(pr_gate_open(&a->lun));
+	pw_settle(a);
+	assert_false(pr_gate_open(&a->lun));
+	assert_int_equal(pw_open(a, NO_RESERVE), 0);
+	assert_true(pr_gate_open(&a->lun));
+	assert_int_equal(pw_close(a), 0);
+	assert_false(pr_gate_open(&a->lun));
+	owner(a, 0);
+	pw_path_fail(a, 0);
+	assert_int_equal(pr_admitted(&a->lun), 2);
+	/* Back: not before it is registered and verified. */
+	pw_path_back(a, 0);
+	assert_int_equal(pr_admitted(&a->lun), 2);
+	pw_settle(a);
+	assert_int_equal(pr_admitted(&a->lun), 3);
+}
+
+/* Rule 5.2: while an admission runs, its path is not used. */
+static void admission_in_steps(void **state)
+{
+	(void)state;
+	owner(a, 0);
+	assert_int_equal(a->lun.holder, 0);
+	sim_forget_nexus(target, a->nexus[1]);
+	pw_path_fail(a, 1);
+	pw_path_back(a, 1);
+	assert_true(pw_background_start(a));
+	while (a->running) {
+		assert_int_equal(pr_admitted(&a->lun), 1);
+		pw_step(a);
+	}
+	assert_int_equal(pr_admitted(&a->lun), 3);
+	assert_int_equal(sim_registrations(target, KA), 2);
+}
+
+/* Rule 5.3, E23: taken over while a path was away, at any point of the admission. */
+static void takeover_during_admission(void **state)
+{
+	unsigned int n, witness;
+
+	(void)state;
+	for (witness = 0; witness < 2; witness++)
+		for (n = 0; n < 9; n++) {
+			unsigned int i;
+
+			two_hosts_with(2);
+			owner(a, 0);
+			pw_settle(b);
+			if (!witness)
+				dead(a, 0);
+			if (!witness)
+				pw_path_fail(a, 0);
+			sim_forget_nexus(target, a->nexus[1]);
+			pw_path_fail(a, 1);
+			pw_path_back(a, 1);
+			pw_background_start(a);
+			for (i = 0; i < n && a->running; i++)
+				pw_step(a);
+			assert_int_equal(pw_open(b, FORCED), 0);
+			while (pw_step(a))
+				assert_false(writes(a));
+			assert_false(writes(a));
+			pw_settle(a);
+			if (a->lun.state == PR_STATE_OWNER)
+				pw_do(a, PR_OP_WATCH, 0);
+			assert_state(a, PR_STATE_FENCED);
+			pw_settle(b);
+			assert_holder(KB);
+			assert_int_equal(sim_registrations(target, KA), 0);
+			assert_true(writes(b));
+		}
+}
+
+/* Rule 5.3 with types 7 and 8: K is gone, others hold on. */
+static void thrown_out_of_all_registrants(void **state)
+{
+	(void)state;
+	a->lun.cfg.type = PR_TYPE_WRITE_EXCLUSIVE_AR;
+	b->lun.cfg.type = PR_TYPE_WRITE_EXCLUSIVE_AR;
+	a->lun.cfg.shared = true;
+	b->lun.cfg.shared = true;
+	assert_int_equal(pw_open(a, 0), 0);
+	assert_int_equal(pw_open(b, 0), 0);
+	pw_settle(a);
+	pw_path_fail(a, 1);
+	assert_int_equal(raw_out(b->nexus[0], PR_ACT_PREEMPT_ABORT,
+				 PR_TYPE_WRITE_EXCLUSIVE_AR, KB, KA), 0);
+	pw_path_back(a, 1);
+	pw_settle(a);
+	assert_state(a, PR_STATE_FENCED);
+	assert_int_equal(sim_registrations(target, KA), 0);
+	assert_true(writes(b));
+}
+
+/* Rule 5.3: latched until the last close; no open, message or look helps. */
+static void fence_is_latched(void **state)
+{
+	u32 sent;
+
+	(void)state;
+	owner(a, 0);
+	assert_int_equal(pw_open(b, FORCED), 0);
+	pw_do(a, PR_OP_WATCH, 0);
+	assert_state(a, PR_STATE_FENCED);
+	assert_true(a->op.events & PR_EVENT_FENCED);
+	assert_int_equal(pw_close(b), 0);	/* free again */
+	sent = sim_sent_out(target);
+	assert_int_equal(pw_open(a, 0), -EBUSY);
+	assert_int_equal(a->op.why, PR_WHY_FENCED);
+	assert_int_equal(pw_open(a, FORCED), -EBUSY);
+	assert_int_equal(pw_open(a, NO_RESERVE), -EBUSY);
+	assert_int_equal(pw_open(a, BYPASS), 0);
+	pw_path_back(a, 0);
+	pw_settle(a);
+	pw_do(a, PR_OP_WATCH, 0);
+	pw_do(a, PR_OP_CONFLICT, 3);
+	pw_do(a, PR_OP_RELEASE, 0);
+	assert_state(a, PR_STATE_FENCED);
+	assert_false(pr_gate_open(&a->lun));
+	assert_int_equal(sim_sent_out(target), sent);
+	assert_int_equal(pw_close(a), 0);
+	assert_int_equal(pw_open(a, 0), 0);
+	assert_holder(KA);
+}
+
+/* Rules 5.3 and 3.5: an open that meets a session in doubt does not save it. */
+static void open_in_doubt(void **state)
+{
+	static const u32 options[] = { 0, FORCED, NO_RESERVE, FORCED | NO_RESERVE };
+	unsigned int i, closed;
+
+	(void)state;
+	for (i = 0; i < 4; i++)
+		for (closed = 0; closed < 2; closed++) {
+			two_hosts_with(2);
+			owner(a, 0);
+			assert_int_equal(pw_open(b, FORCED), 0);
+			if (closed)
+				pw_close(b);
+			pw_conflict(a, 0);
+			assert_int_equal(pw_open(a, options[i]), -EBUSY);
+			assert_state(a, PR_STATE_FENCED);
+			assert_holder(closed ? 0 : KB);
+			assert_int_equal(sim_registrations(target, KA), 0);
+		}
+	two_hosts_with(2);
+	owner(a, 0);
+	pw_conflict(a, 0);
+	assert_int_equal(pw_open(a, NO_RESERVE | RETAIN), 0);
+	assert_true(a->lun.session & RETAIN);
+	pw_settle(a);
+	assert_state(a, PR_STATE_OWNER);
+	assert_false(a->lun.suspect);
+}
+
+/* Rule 5.4, E22. */
+static void conflict_on_io(void **state)
+{
+	(void)state;
+	/* A moment that has passed. */
+	owner(a, 0);
+	assert_true(pw_conflict(a, 1));
+	pw_settle(a);
+	assert_state(a, PR_STATE_OWNER);
+	assert_int_equal(a->conflicts, 0);
+	assert_int_equal(pr_admitted(&a->lun), 3);
+	/* Only this path is unregistered. */
+	sim_forget_nexus(target, a->nexus[1]);
+	pw_conflict(a, 1);
+	pw_settle(a);
+	assert_state(a, PR_STATE_OWNER);
+	assert_int_equal(pr_admitted(&a->lun), 3);
+	assert_int_equal(sim_registrations(target, KA), 2);
+	assert_int_equal(sim_sent(target, SIM_REGISTER_IGNORE), 0);
+	/* Fenced. */
+	assert_int_equal(pw_open(b, FORCED), 0);
+	pw_conflict(a, 1);
+	pw_settle(a);
+	assert_state(a, PR_STATE_FENCED);
+	assert_false(pw_conflict(a, 1));
+	assert_int_equal(sim_registrations(target, KA), 0);
+}
+
+/* Rule 5.5: no path answers: still the owner, and nothing is forgotten. */
+static void unknown_is_not_free(void **state)
+{
+	(void)state;
+	owner(a, 0);
+	dead(a, 0);
+	dead(a, 1);
+	assert_int_equal(pw_do(a, PR_OP_WATCH, 0), -EIO);
+	pw_conflict(a, 0);
+	assert_int_equal(pw_do(a, PR_OP_CONFLICT, 1), -EIO);
+	assert_state(a, PR_STATE_OWNER);
+	assert_int_equal(pr_admitted(&a->lun), 0);
+	alive(a, 0);
+	alive(a, 1);
+	pw_settle(a);
+	assert_state(a, PR_STATE_OWNER);
+	assert_int_equal(pr_admitted(&a->lun), 3);
+	assert_int_equal(pw_close(a), 0);
+	assert_int_equal(target->type, 0);
+}
+
+/* Rule 5.9: background registration, never under a foreign reservation. */
+static void came_meanwhile(struct pw_host *h, unsigned int n,
+			   const struct pr_request *req, int path)
+{
+	(void)req;
+	(void)path;
+	if (n == h->hook_at)
+		assert_int_equal(pw_open(b, 0), 0);
+}
+
+static void configure(void **state)
+{
+	unsigned int n, type;
+
+	(void)state;
+	pw_settle(a);
+	assert_int_equal(sim_registrations(target, KA), 2);
+	assert_state(a, PR_STATE_FREE);
+	assert_true(a->lun.baseline);
+	for (type = 5; type <= 8; type++)
+		for (n = 1; n < 8; n++) {
+			two_hosts_with(2);
+			b->lun.cfg.type = (u8)type;
+			a->hook = came_meanwhile;
+			a->hook_at = n;
+			pw_settle(a);
+			a->hook = NULL;
+			if (!target->type)
+				continue;
+			/* It came before the second look, the sixth command. */
+			if (n < 6)
+				assert_int_equal(sim_registrations(target, KA), 0);
+			/* What slipped in behind the eviction was undone. */
+			pw_settle(b);
+			assert_int_equal(sim_registrations(target, KA), 0);
+			if (type < 7)
+				assert_holder(KB);
+			assert_false(writes(a));
+		}
+	/* Doubtful registrations go when they must not be (rule 6.3). */
+	two_hosts_with(2);
+	owner(b, 0);
+	raw_take(a->nexus[0], KA, 0);
+	a->lun.doubt = 1;
+	pw_settle(a);
+	assert_int_equal(sim_registrations(target, KA), 0);
+}
+
+/* Rule 5.11: quiet while nothing changes; a new foreign key is evicted. */
+static void watch(void **state)
+{
+	(void)state;
+	owner(a, 0);
+	assert_int_equal(pw_do(a, PR_OP_WATCH, 0), 0);
+	assert_int_equal(a->commands, 1);
+	raw_take(third_host(KC), KC, 0);
+	assert_int_equal(pw_do(a, PR_OP_WATCH, 0), 0);
+	assert_int_equal(sim_registrations(target, KC), 0);
+	assert_true(a->op.events & PR_EVENT_EVICTED);
+	pw_do(a, PR_OP_WATCH, 0);
+	pw_do(a, PR_OP_WATCH, 0);
+	assert_int_equal(a->commands, 1);
+	/* K, but another type: another manager. */
+	target->type = PR_TYPE_EXCLUSIVE_ACCESS_RO;
+	pw_do(a, PR_OP_WATCH, 0);
+	assert_state(a, PR_STATE_FENCED);
+}
+
+/* Rule 5.11: the reservation vanished. */
+static void vanished(void **state)
+{
+	unsigned int n;
+
+	(void)state;
+	/* E14: the holder's nexus was deleted; K stands on the other path. */
+	owner(a, 0);
+	sim_forget_nexus(target, a->nexus[a->lun.holder]);
+	assert_int_equal(target->type, 0);
+	pw_do(a, PR_OP_WATCH, 0);
+	assert_state(a, PR_STATE_OWNER);
+	assert_holder(KA);
+	assert_true(a->op.events & PR_EVENT_RETAKEN);
+	pw_settle(a);
+	assert_int_equal(pr_admitted(&a->lun), 3);
+
+	/* ... but somebody else was registered meanwhile. */
+	two_hosts_with(2);
+	owner(a, 0);
+	sim_forget_nexus(target, a->nexus[a->lun.holder]);
+	raw_take(third_host(KC), KC, 0);
+	pw_do(a, PR_OP_WATCH, 0);
+	assert_state(a, PR_STATE_FENCED);
+	assert_int_equal(target->type, 0);
+
+	/* ... or shares the LUN: it may have written. */
+	two_hosts_with(2);
+	a->lun.cfg.shared = true;
+	raw_take(third_host(KC), KC, 0);
+	owner(a, 0);
+	sim_forget_nexus(target, a->nexus[a->lun.holder]);
+	pw_do(a, PR_OP_WATCH, 0);
+	assert_state(a, PR_STATE_FENCED);
+
+	/* E41: power loss without APTPL: nothing is known any more. */
+	two_hosts_with(2);
+	a->lun.cfg.aptpl = false;
+	owner(a, 0);
+	sim_power_loss(target);
+	assert_int_equal(target->type, 0);
+	pw_do(a, PR_OP_WATCH, 0);
+	assert_state(a, PR_STATE_OWNER);
+	assert_holder(KA);
+	assert_int_equal(sim_registrations(target, KA), 2);
+	assert_int_equal(pr_admitted(&a->lun), 3);
+
+	/* ... and at each step of the repair another host comes and goes. */
+	for (n = 0; n < 8; n++) {
+		bool written;
+		unsigned int i;
+
+		two_hosts_with(2);
+		a->lun.cfg.aptpl = false;
+		b->lun.cfg.aptpl = false;
+		owner(a, 0);
+		sim_power_loss(target);
+		pw_prepare(a, PR_OP_WATCH);
+		pw_start(a);
+		for (i = 0; i < n && a->running; i++) {
+			pw_step(a);
+			assert_false(a->lun.suspect && writes(a));
+		}
+		written = !pw_open(b, 0) && writes(b);
+		pw_close(b);
+		while (pw_step(a))
+			;
+		if (!written)
+			continue;
+		assert_state(a, PR_STATE_FENCED);
+		assert_int_equal(target->type, 0);
+	}
+
+	/* With APTPL it survives. */
+	two_hosts_with(2);
+	owner(a, 0);
+	sim_power_loss(target);
+	pw_do(a, PR_OP_WATCH, 0);
+	assert_state(a, PR_STATE_OWNER);
+	assert_holder(KA);
+}
+
+/* E44: CLEAR by anybody registered is a takeover. */
+static void cleared(void **state)
+{
+	(void)state;
+	a->lun.cfg.shared = true;
+	owner(a, 0);
+	raw_take(third_host(KC), KC, 0);
+	pw_do(a, PR_OP_WATCH, 0);
+	raw_out(third_host(KC), PR_ACT_CLEAR, 0, KC, 0);
+	pw_do(a, PR_OP_WATCH, 0);
+	assert_state(a, PR_STATE_FENCED);
+	assert_int_equal(sim_registrations(target, 0), 0);
+}
+
+/* E28: a path that logs in again is a new nexus. */
+static void relogin(void **state)
+{
+	(void)state;
+	pw_init(&world);
+	pw_add_host(&world, SIM_ISCSI, 2, KA);
+	owner(a, 0);
+	sim_relogin(target, a->nexus[1]);
+	pw_conflict(a, 1);
+	pw_settle(a);
+	assert_state(a, PR_STATE_OWNER);
+	assert_true(sim_registered(target, a->nexus[1], NULL));
+	assert_int_equal(pr_admitted(&a->lun), 3);
+	/* The holder's too: the reservation is on a nexus that is no more. */
+	sim_relogin(target, a->nexus[0]);
+	pw_conflict(a, 0);
+	pw_settle(a);
+	assert_int_equal(pr_admitted(&a->lun), 3);
+	assert_int_equal(pw_close(a), 0);
+	assert_int_equal(target->type, 0);
+}
+
+/* Rule 5.10: a twin took over with our key; nobody of ours is registered. */
+static void twin_takes_over(void **state)
+{
+	(void)state;
+	b->lun.cfg.key = KA;
+	b->lun.cfg.twin_trust = true;
+	owner(a, 0);
+	assert_int_equal(pw_open(b, FORCED), 0);
+	assert_true(sim_holds(target, b->nexus[b->lun.holder]));
+	pw_conflict(a, 0);
+	pw_conflict(a, 1);
+	pw_settle(a);
+	pw_settle(a);
+	assert_state(a, PR_STATE_FENCED);
+	assert_false(sim_registered(target, a->nexus[0], NULL));
+}
+
+/* Rule 6.3: what outlived its open is settled when it ends. */
+static void orphans(void **state)
+{
+	(void)state;
+	owner(b, 0);
+	sim_path_state(target, a->nexus[0], SIM_PATH_IN_FLIGHT);
+	a->hook_at = 0;
+	pw_path_fail(a, 1);
+	dead(a, 1);
+	assert_int_not_equal(pw_open(a, FORCED), 0);
+	sim_path_state(target, a->nexus[0], SIM_PATH_UP);
+	pw_deliver(a, 0);
+	alive(a, 0);
+	alive(a, 1);
+	pw_settle(a);
+	assert_int_equal(sim_registrations(target, KA), 0);
+	assert_holder(KB);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup(gate, two_hosts),
+		cmocka_unit_test_setup(admission_in_steps, two_hosts),
+		cmocka_unit_test(takeover_during_admission),
+		cmocka_unit_test_setup(thrown_out_of_all_registrants, two_hosts),
+		cmocka_unit_test_setup(fence_is_latched, two_hosts),
+		cmocka_unit_test(open_in_doubt),
+		cmocka_unit_test_setup(conflict_on_io, two_hosts),
+		cmocka_unit_test_setup(unknown_is_not_free, two_hosts),
+		cmocka_unit_test_setup(configure, two_hosts),
+		cmocka_unit_test_setup(watch, two_hosts),
+		cmocka_unit_test_setup(vanished, two_hosts),
+		cmocka_unit_test_setup(cleared, two_hosts),
+		cmocka_unit_test(relogin),
+		cmocka_unit_test_setup(twin_takes_over, two_hosts),
+		cmocka_unit_test_setup(orphans, two_hosts),
+	};
+
+	cmocka_set_message_output(CM_OUTPUT_TAP);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
