@@ -564,12 +564,14 @@ static bool settle_orphan(struct lun *lun, struct lun_path *path)
 		return false;
 	lun->pr.baseline = false;
 	lun->pr.doubt |= bit;
-	if (lun->pr.state == PR_STATE_FREE && !registers(action) &&
-	    action != PR_ACT_RELEASE) {
-		/* A RESERVE or PREEMPT without a session. */
+	if (lun->pr.state != PR_STATE_OWNER && lun->pr.state != PR_STATE_RETAINED &&
+	    !registers(action) && action != PR_ACT_RELEASE) {
+		/* A RESERVE or PREEMPT that no session wants. */
 		lun->pr.leftover = true;
-		lun->pr.state = PR_STATE_RELEASING;
-		lun->want_release = true;
+		if (lun->pr.state == PR_STATE_FREE) {
+			lun->pr.state = PR_STATE_RELEASING;
+			lun->want_release = true;
+		}
 	}
 	if (lun->closed || !(lun->members & bit))
 		return true;

@@ -2311,10 +2311,14 @@ static const struct {
 	[PR_WHY_OK] = { 0, "ok" },
 	[PR_WHY_JOINED] = { 0, "joined the session" },
 	[PR_WHY_FOREIGN] = { -EBUSY, "another host holds the reservation" },
-	[PR_WHY_LEGACY] = { -EBUSY, "a SCSI-2 reservation of another initiator is in the way (sg_reset -d breaks it)" },
+	[PR_WHY_LEGACY] = { -EBUSY,
+		"a SCSI-2 reservation of another initiator is in the way (sg_reset -d breaks it)"
+	},
 	[PR_WHY_TWIN] = { -EBUSY, "another host uses our key" },
 	[PR_WHY_LOST_RACE] = { -EBUSY, "another host was faster" },
-	[PR_WHY_FENCED] = { -EBUSY, "fenced: another host took the LUN; close every open of the device first" },
+	[PR_WHY_FENCED] = { -EBUSY,
+		"fenced: another host took the LUN; close every open of the device first"
+	},
 	[PR_WHY_SINGLE_HELD] = { -EBUSY, "a single open has the device" },
 	[PR_WHY_SINGLE_BUSY] = { -EBUSY, "single asked for, but the device is open" },
 	[PR_WHY_SESSION] = { -EBUSY, "the device is open" },
@@ -2328,7 +2332,9 @@ static const struct {
 	[PR_WHY_CANCELLED] = { -EINTR, "interrupted" },
 	[PR_WHY_OPTIONS] = { -EINVAL, "unknown open options, or bypass with another" },
 	[PR_WHY_UNSETTLED] = { -EAGAIN, "the target's answers do not fit together" },
-	[PR_WHY_STALE_CACHE] = { -EBUSY, "pages from before the takeover are in use by another open" },
+	[PR_WHY_STALE_CACHE] = { -EBUSY,
+		"pages from before the takeover are in use by another open"
+	},
 };
 
 int pr_why_errno(enum pr_why why)
