@@ -978,7 +978,7 @@ static void paths_left(struct lun *lun, struct lun_op *op)
 	int i;
 
 	spin_lock_irqsave(&lun->lock, flags);
-	lun->leaving &= ~held | lun->members;
+	lun->leaving &= ~held;
 	refresh_masks(lun);
 	spin_unlock_irqrestore(&lun->lock, flags);
 	while (held) {
@@ -1902,11 +1902,16 @@ int lun_activate(struct lun *lun, struct lun_client *client,
 	if (lun->pr.state == PR_STATE_FREE)
 		lun->pr.type = cfg.type;
 	lun->features = *features;
-	for (i = 0; i < count; i++)
-		if (new & path_bit(paths[i]->p->index)) {
-			clear_bit(LUN_PATH_FAILED, &paths[i]->flags);
+	for (i = 0; i < count; i++) {
+		u64 bit = path_bit(paths[i]->p->index);
+
+		if (new & bit)
 			kref_get(&paths[i]->p->ref);
-		}
+		/* As with dm-multipath, a new table starts with working paths. */
+		if (lun->client != client &&
+		    test_and_clear_bit(LUN_PATH_FAILED, &paths[i]->flags))
+			new |= bit;
+	}
 	lun->members = members;
 	lun->leaving = (lun->leaving & ~members) | gone;
 	lun->client = client;

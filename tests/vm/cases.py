@@ -2,6 +2,7 @@
 """Declaring cases, and the topologies that they run in."""
 import contextlib
 import inspect
+import os
 
 from harness import Failed, Host, Vm, Wire, expect, poll, pr_state  # noqa: F401 (for cases)
 from lio import Backstore, IscsiLoop, IscsiWired, TcmLoop  # noqa: F401 (for cases)
@@ -85,6 +86,11 @@ TOPOLOGIES = {
 }
 
 
+def module_path(kernel):
+    """Where guests find the module; PRMPATH_KO=FILE, relative to the project, is another one."""
+    return '/prm/' + os.environ.get('PRMPATH_KO', f'build/{kernel}/dm-prmpath.ko')
+
+
 class Test:
     """What a case gets: guests, hosts with their paths, and the LUN's backstore.
 
@@ -112,7 +118,7 @@ class Test:
                 setattr(self, host.name, host)
         if case.module:
             for vm in site.guests:
-                vm.check(f'insmod /prm/build/{kernel}/dm-prmpath.ko')
+                vm.check(f'insmod {module_path(kernel)}')
                 self.cleanup(vm.check, f'rmmod {MODULE}')
         for host in self.hosts:
             self.cleanup(self.remove_devices, host)

@@ -25,7 +25,7 @@ import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 CACHE = pathlib.Path(os.environ.get('PRMPATH_CACHE', pathlib.Path.home() / '.cache/dm-prmpath'))
-LOGS = ROOT / 'build/logs'
+LOGS = ROOT / os.environ.get('PRMPATH_LOGS', 'build/logs')
 BOOT_DEADLINE = 120
 
 # What a kernel says when something is broken; any line fails the case.

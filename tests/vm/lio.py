@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """LIO as the target under test: backstores, ports and logins.
 
-Everything goes through configfs (a tenth of a second); target_with_targetcli
-does what the documentation shows users. Every path has a port of its own and
+Everything goes through configfs (a tenth of a second); TargetcliTarget does
+what the documentation shows users. Every path has a port of its own and
 every host an explicit initiator name, so that a path is one I_T nexus.
 """
 from harness import Host, Path, poll
@@ -26,16 +26,18 @@ node.session.scan = auto
 
 
 class Backstore:
-    """A disk of the target: a ramdisk, or a file that outlives the target."""
+    """A disk of the target: a ramdisk, a file that outlives the target, or a block device."""
 
-    def __init__(self, vm, name='lun0', megabytes=64, file=None):
+    def __init__(self, vm, name='lun0', megabytes=64, file=None, device=None):
         self.vm, self.name = vm, name
-        kind = 'fileio_0' if file else 'rd_mcp_0'
+        kind = 'iblock_0' if device else 'fileio_0' if file else 'rd_mcp_0'
         self.path = f'{CONFIGFS}/core/{kind}/{name}'
         size = megabytes << 20
-        control = f'fd_dev_name={file},fd_dev_size={size}' if file else f'rd_pages={size >> 12}'
+        control = (f'udev_path={device}' if device else
+                   f'fd_dev_name={file},fd_dev_size={size}' if file else f'rd_pages={size >> 12}')
+        driver = 'target_core_iblock' if device else 'target_core_file' if file else ''
         vm.check(f'''set -e
-            modprobe -a target_core_mod {"target_core_file" if file else ""}
+            modprobe -a target_core_mod {driver}
             {f"[ -e {file} ] || truncate -s {size} {file}" if file else ""}
             mkdir -p {self.path}
             echo -n {control} > {self.path}/control
@@ -121,16 +123,20 @@ class IscsiTarget:
     """
 
     def __init__(self, backstore, hosts, portals):
-        self.backstore, self.vm = backstore, backstore.vm
+        self.vm = backstore.vm
         self.tpgs = {p: f'{CONFIGFS}/iscsi/{target_name(p)}/tpgt_1' for p in sorted({p for _, p in portals})}
         self.portals, self.hosts = portals, hosts
+        self.build(backstore)
+
+    def build(self, backstore):
+        self.backstore, portals = backstore, self.portals
         script = ['set -e', 'modprobe iscsi_target_mod', f'mkdir -p {CONFIGFS}/iscsi']
         for p, tpg in self.tpgs.items():
             script.append(f'''mkdir -p {tpg}/lun/lun_0
                 ln -s {backstore.path} {tpg}/lun/lun_0/{backstore.name}
                 echo 0 > {tpg}/attrib/authentication
                 echo 0 > {tpg}/attrib/generate_node_acls''')
-            for h, host in enumerate(hosts):
+            for h, host in enumerate(self.hosts):
                 acl = f'{tpg}/acls/{initiator(host)}'
                 script.append(f'''mkdir -p {tpg}/np/{portals[h, p]}:3260 {acl}/lun_0
                     ln -s {tpg}/lun/lun_0 {acl}/lun_0/lun_0''')
@@ -147,6 +153,11 @@ class IscsiTarget:
                 rmdir {tpg}/lun/lun_0 {tpg} {tpg.rsplit("/", 1)[0]}''')
         self.vm.check('\n'.join(script))
         self.backstore.remove()
+
+    def restart(self):
+        """A target that lost everything but its identity; initiators log in again by themselves."""
+        self.remove()
+        self.build(Backstore(self.vm, self.backstore.name))
 
 
 class IscsiPath(Path):
@@ -215,6 +226,7 @@ class IscsiLoop:
         portals = {(h, p): f'127.0.{h + 1}.{p + 1}' for h in range(len(hosts)) for p in range(paths)}
         self.target = IscsiTarget(Backstore(vm, name, **backstore), hosts, portals)
         self.backstore = self.target.backstore
+        self.portals = portals
         self.hosts = []
         for h, host in enumerate(hosts):
             addresses = [portals[h, p] for p in range(paths)]
@@ -237,10 +249,10 @@ class IscsiWired:
         hosts = [guest.name for guest in guests]
         self.guests = guests
         if targetcli:
-            target_with_targetcli(target, hosts, portals, name, **backstore)
+            self.target = TargetcliTarget(target, hosts, portals, name, **backstore)
         else:
             self.target = IscsiTarget(Backstore(target, name, **backstore), hosts, portals)
-            self.backstore = self.target.backstore
+        self.backstore = self.target.backstore
         self.hosts = []
         for h, guest in enumerate(guests):
             devs = login(guest, guest.name, [wire.address(0) for wire in wires[h]])
@@ -254,16 +266,26 @@ class IscsiWired:
         self.target.remove()
 
 
-def target_with_targetcli(vm, hosts, portals, name='lun0', megabytes=64):
-    """The same target by the commands that the documentation shows."""
-    lines = [f'/backstores/ramdisk create {name} {megabytes}M']
-    for p in sorted({p for _, p in portals}):
-        base = f'/iscsi/{target_name(p)}'
-        lines += [f'/iscsi create {target_name(p)}',
-                  f'{base}/tpg1/luns create /backstores/ramdisk/{name}',
-                  f'{base}/tpg1/portals delete 0.0.0.0 3260']
-        lines += [f'{base}/tpg1/portals create {portals[h, p]} 3260' for h in range(len(hosts))]
-        lines += [f'{base}/tpg1/acls create {initiator(host)}' for host in hosts]
-    vm.put('/run/targetcli.in', '\n'.join(lines) + '\nexit\n')
-    vm.check('targetcli < /run/targetcli.in', timeout=180)
-    return lines
+class TargetcliTarget:
+    """The same target by the commands that the documentation shows; lines has them."""
+
+    def __init__(self, vm, hosts, portals, name='lun0', megabytes=64):
+        self.vm, self.backstore = vm, None
+        self.lines = [f'/backstores/ramdisk create {name} {megabytes}M']
+        for p in sorted({p for _, p in portals}):
+            tpg = f'/iscsi/{target_name(p)}/tpg1'
+            self.lines += [f'/iscsi create {target_name(p)}',
+                           f'{tpg}/luns create /backstores/ramdisk/{name}',
+                           f'{tpg}/portals delete 0.0.0.0 3260']
+            self.lines += [f'{tpg}/portals create {portals[h, p]} 3260' for h in range(len(hosts))]
+            self.lines += [f'{tpg}/acls create {initiator(host)}' for host in hosts]
+        # It looks for tcmu-runner on the system bus and gives up without a bus.
+        vm.check('pidof dbus-daemon || { mkdir -p /run/dbus && dbus-daemon --system; }')
+        self.targetcli('\n'.join(self.lines))
+
+    def targetcli(self, lines):
+        self.vm.put('/run/targetcli.in', lines + '\nexit\n')
+        return self.vm.check('targetcli < /run/targetcli.in', timeout=180)
+
+    def remove(self):
+        self.targetcli('clearconfig confirm=True')

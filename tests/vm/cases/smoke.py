@@ -20,7 +20,7 @@ def register(host, path, key):
     host.check(f'sg_persist -n --out --register --param-sark={key:#x} {host.paths[path]}')
 
 
-@case(topology='tcm_loop', rules=[], module=False, hosts=('a', 'b'))
+@case(topology='tcm_loop', rules=['6.4'], module=False, hosts=('a', 'b'))
 def tcm_loop(t):
     """dm-multipath over tcm_loop, keys seen by sg_persist, a path cut"""
     device = dm_multipath(t, t.a)
@@ -39,7 +39,7 @@ def tcm_loop(t):
            'the reservation does not keep b out')
 
 
-@case(topology='iscsi_loop', rules=[], module=False)
+@case(topology='iscsi_loop', rules=['6.4'], module=False)
 def iscsi_loop(t):
     """two initiator names over loopback: preempt and abort takes over"""
     device = dm_multipath(t, t.a)
@@ -54,7 +54,7 @@ def iscsi_loop(t):
     expect(state.keys == [0xb] and state.holder == 0xb, state)
 
 
-@case(topology='three_hosts', rules=[], module=False)
+@case(topology='three_hosts', rules=['6.4'], module=False)
 def three_hosts(t):
     """dm-multipath goes on when one of two cables is pulled"""
     device = dm_multipath(t, t.a)
