@@ -36,7 +36,7 @@
 
 #define OPEN_BUDGET_S		30	/* rule 6.3 */
 #define PREEMPT_BUDGET_S	90
-#define BACKGROUND_BUDGET_S	10
+#define BACKGROUND_BUDGET_S	24	/* two commands' time-outs */
 #define COMMAND_TIMEOUT_S	10	/* E34 */
 #define ABORT_TIMEOUT_S		60
 #define HEDGE_MS		1500	/* a read goes to the next path as well */
@@ -53,6 +53,7 @@
  * @index: its bit in the masks of struct pr_lun
  * @sdev: with a reference
  * @cmd: its one command
+ * @no_room: no memory for all that the target has to say
  * @waiting: the worker counts on the command's end; under lun->lock
  * @port: our initiator port on it
  * @has_port: @port is known
@@ -63,6 +64,7 @@ struct lun_path_private {
 	int index;
 	struct scsi_device *sdev;
 	struct scsi_cmd cmd;
+	bool no_room;
 	bool waiting;
 	struct pr_port_id port;
 	bool has_port;
@@ -82,6 +84,8 @@ struct lun_path_private {
  * @rounds: in sequence
  * @error: the outcome for the waiter
  * @held: paths to which it holds references
+ * @session_before: lun->pr.session when it began
+ * @opened_before: likewise
  * @text: where a look prints what it saw, or NULL
  * @text_size: bytes in @text
  */
@@ -98,6 +102,8 @@ struct lun_op {
 	unsigned int rounds;
 	int error;
 	u64 held;
+	u32 session_before;
+	bool opened_before;
 	char *text;
 	size_t text_size;
 };
@@ -388,9 +394,13 @@ static void publish(struct lun *lun)
 
 static void kick(struct lun *lun)
 {
+	/* The last work of a LUN may outlive its table and pins the module too. */
 	lun_get(lun);
-	if (!queue_work(lun_wq, &lun->work))
+	__module_get(THIS_MODULE);
+	if (!queue_work(lun_wq, &lun->work)) {
+		module_put(THIS_MODULE);
 		lun_put(lun);
+	}
 }
 
 /*
@@ -527,7 +537,8 @@ static bool start_command(struct lun *lun, struct lun_path *path,
 
 	if (!claim_path(lun, path, false))
 		return false;
-	if (in_len > cmd->size && scsi_cmd_grow(cmd, in_len))
+	path->p->no_room = in_len > cmd->size && scsi_cmd_grow(cmd, in_len);
+	if (path->p->no_room)
 		in_len = cmd->size;
 	memset(cmd->cdb, 0, sizeof(cmd->cdb));
 	cmd->action = req->action;
@@ -585,7 +596,6 @@ static bool settle_orphan(struct lun *lun, struct lun_path *path)
 	return false;
 }
 
-static void check_ended(struct lun *lun, struct lun_path *path, enum pr_class class);
 static void leave_late(struct lun *lun, struct lun_path *path);
 
 static void command_done(struct scsi_cmd *cmd)
@@ -593,24 +603,30 @@ static void command_done(struct scsi_cmd *cmd)
 	struct lun_path_private *p = container_of(cmd, struct lun_path_private, cmd);
 	struct lun *lun = p->lun;
 	struct lun_path *path = lun->path[p->index];
+	bool silent = cmd->class == PR_LOST && cmd->result.host_failed;
 	enum pr_class class = cmd->class;
-	bool check, late = false;
+	bool check, orphan, late = false;
 	unsigned long flags;
 
 	spin_lock_irqsave(&lun->lock, flags);
 	check = test_and_clear_bit(LUN_PATH_CHECK, &path->flags);
-	if (test_and_clear_bit(LUN_PATH_ORPHAN, &path->flags))
+	orphan = test_and_clear_bit(LUN_PATH_ORPHAN, &path->flags);
+	if (orphan)
 		late = settle_orphan(lun, path);
-	clear_bit(LUN_PATH_BUSY, &path->flags);
+	/* Where the worker waits, the path is busy until it has the outcome. */
+	if (!p->waiting)
+		clear_bit(LUN_PATH_BUSY, &path->flags);
 	refresh_masks(lun);
 	/* Orders the outcome before the worker's look at it. */
 	smp_store_release(&p->waiting, false);
 	wake_up_all(&lun->wait);
 	spin_unlock_irqrestore(&lun->lock, flags);
+	if (orphan && silent)
+		lun_path_fail(lun, path, "no answer to a command");
+	if ((orphan || check) && (class == PR_GOOD || class == PR_CONFLICT))
+		lun_path_reinstate(lun, path);	/* a conflict: it works (E43) */
 	if (late)
 		leave_late(lun, path);
-	if (check)
-		check_ended(lun, path, class);
 	drop_path(path);
 }
 
@@ -620,17 +636,31 @@ static bool command_running(const struct lun_path *path)
 	return smp_load_acquire(&path->p->waiting);
 }
 
-/* Nobody waits for it any more. */
-static void abandon(struct lun *lun, struct lun_path *path)
+/* Nobody waits for it any more; false if it has just ended. */
+static bool abandon(struct lun *lun, struct lun_path *path)
 {
 	unsigned long flags;
+	bool running;
 
 	spin_lock_irqsave(&lun->lock, flags);
-	if (path->p->waiting) {
+	running = path->p->waiting;
+	if (running) {
 		path->p->waiting = false;
 		set_bit(LUN_PATH_ORPHAN, &path->flags);
 		WRITE_ONCE(path->p->cmd.stop, true);
 	}
+	spin_unlock_irqrestore(&lun->lock, flags);
+	return running;
+}
+
+/* The worker has what it wanted of the command. */
+static void release_path(struct lun *lun, struct lun_path *path)
+{
+	unsigned long flags;
+
+	spin_lock_irqsave(&lun->lock, flags);
+	clear_bit(LUN_PATH_BUSY, &path->flags);
+	refresh_masks(lun);
 	spin_unlock_irqrestore(&lun->lock, flags);
 }
 
@@ -672,17 +702,20 @@ static bool wait_commands(struct lun *lun, struct lun_op *op, u64 mask,
 	return !any_running(lun, mask);
 }
 
-static void collect(struct lun *lun, struct lun_path *path, struct pr_reply *reply,
+/*
+ * Sort the outcome into @reply. True: the path is the caller's until
+ * release_path(). False: the command runs on, and the path with it.
+ */
+static bool collect(struct lun *lun, struct lun_path *path, struct pr_reply *reply,
 		    const struct pr_request *req)
 {
 	struct scsi_cmd *cmd = &path->p->cmd;
 	u64 bit = path_bit(path->p->index);
 
-	if (command_running(path)) {
-		abandon(lun, path);
+	if (command_running(path) && abandon(lun, path)) {
 		reply->ended[PR_LOST] |= bit;
 		reply->silent |= bit;
-		return;
+		return false;
 	}
 	trace_end(lun, path, req);
 	reply->ended[cmd->class] |= bit;
@@ -692,6 +725,7 @@ static void collect(struct lun *lun, struct lun_path *path, struct pr_reply *rep
 	}
 	if (cmd->attention)
 		reply->attention |= bit;
+	return true;
 }
 
 /* The end of a round: a command's own time, or the operation's. */
@@ -743,7 +777,8 @@ static void run_on_all(struct lun *lun, struct lun_op *op,
 		for (rest = batch; rest;) {
 			rest = each_path(rest, &i);
 			give_up(lun, op, lun->path[i], req, since);
-			collect(lun, lun->path[i], reply, req);
+			if (collect(lun, lun->path[i], reply, req))
+				release_path(lun, lun->path[i]);
 		}
 	}
 	/* Not sent at all. */
@@ -779,7 +814,8 @@ static bool decode(struct lun *lun, struct lun_path *path,
 		*needed = len == cmd->len && len < PR_IN_LEN_MAX ? PR_IN_LEN_MAX : 0;
 		break;
 	}
-	if (*needed > cmd->len && cmd->len < PR_IN_LEN_MAX)
+	/* Without memory the short list has to do: it proves no absence. */
+	if (!path->p->no_room && *needed > cmd->len && cmd->len < PR_IN_LEN_MAX)
 		return true;
 	*needed = 0;
 	if (lun->keys_size < len) {
@@ -802,14 +838,13 @@ static bool decode(struct lun *lun, struct lun_path *path,
 /* What one path's end means for a read that any path may answer. */
 enum read_end { READ_NEXT, READ_AGAIN, READ_ANSWERED };
 
-static enum read_end read_ended(struct lun *lun, struct lun_path *path,
-				const struct pr_request *req, struct pr_reply *reply,
-				u32 *in_len)
+static enum read_end sort_read(struct lun *lun, struct lun_path *path,
+			       const struct pr_request *req, struct pr_reply *reply,
+			       u32 *in_len)
 {
 	u64 bit = path_bit(path->p->index);
 	u32 needed;
 
-	collect(lun, path, reply, req);
 	if (!definitive(path->p->cmd.class))
 		return READ_NEXT;
 	if (path->p->cmd.class != PR_GOOD)
@@ -827,6 +862,19 @@ static enum read_end read_ended(struct lun *lun, struct lun_path *path,
 	*in_len = min_t(u32, needed, PR_IN_LEN_MAX);
 	reply->ended[PR_GOOD] &= ~bit;
 	return READ_AGAIN;
+}
+
+static enum read_end read_ended(struct lun *lun, struct lun_path *path,
+				const struct pr_request *req, struct pr_reply *reply,
+				u32 *in_len)
+{
+	enum read_end end;
+
+	if (!collect(lun, path, reply, req))
+		return READ_NEXT;
+	end = sort_read(lun, path, req, reply, in_len);
+	release_path(lun, path);
+	return end;
 }
 
 static bool some_ended(struct lun *lun, u64 mask)
@@ -860,7 +908,9 @@ static void run_on_any(struct lun *lun, struct lun_op *op,
 		unsigned long end = round_end(req, until);
 
 		if (fresh) {
-			each_path(fresh & lun->pr.live ? fresh & lun->pr.live : fresh, &i);
+			u64 live = fresh & READ_ONCE(lun->pr.live);
+
+			each_path(live ? live : fresh, &i);
 			fresh &= ~path_bit(i);
 			since[i] = jiffies;
 			if (start_command(lun, lun->path[i], req, op, in_len))
@@ -878,7 +928,8 @@ static void run_on_any(struct lun *lun, struct lun_op *op,
 				give_up(lun, op, lun->path[i], req, since[i]);
 				if (path_flag(lun->path[i], LUN_PATH_FAILED) && !fresh &&
 				    time_after_eq(jiffies, end)) {
-					collect(lun, lun->path[i], reply, req);
+					if (collect(lun, lun->path[i], reply, req))
+						release_path(lun, lun->path[i]);
 					out &= ~path_bit(i);
 				}
 				continue;
@@ -898,7 +949,8 @@ static void run_on_any(struct lun *lun, struct lun_op *op,
 	}
 	for (rest = out; rest;) {
 		rest = each_path(rest, &i);
-		collect(lun, lun->path[i], reply, req);
+		if (collect(lun, lun->path[i], reply, req))
+			release_path(lun, lun->path[i]);
 	}
 	reply->ended[PR_LOST] |= reply->silent;
 }
@@ -1015,11 +1067,15 @@ static void run_op(struct lun *lun, struct lun_op *op)
 	unsigned long flags;
 	bool more, was_open;
 
+	op->session_before = lun->pr.session;
+	op->opened_before = lun->pr.opened;
 	do {
 		spin_lock_irqsave(&lun->lock, flags);
-		refresh_masks(lun);
-		if (op->pr.kind == PR_OP_LEAVE && !answer)
+		if (op->pr.kind == PR_OP_LEAVE && !answer) {
 			op->pr.paths &= ~lun->members;	/* some are back */
+			lun->leaving |= op->pr.paths;
+		}
+		refresh_masks(lun);
 		was_open = pr_gate_open(&lun->pr);
 		more = pr_next(&lun->pr, &op->pr, answer, &req);
 		if (!more && op->pr.kind == PR_OP_OPEN && op->pr.started &&
@@ -1069,6 +1125,8 @@ static void follow_up(struct lun *lun, struct lun_op *op)
 		else
 			lun->want_configure |= op->pr.configure & lun->members;
 	}
+	if (op == &lun->background && op->error && lun->pr.state == PR_STATE_OWNER)
+		lun->retry_at = jiffies + msecs_to_jiffies(RETRY_MS);
 	switch (op->pr.kind) {
 	case PR_OP_OPEN:
 		if (!op->error && lun->pr.state == PR_STATE_OWNER) {
@@ -1111,8 +1169,6 @@ static void follow_up(struct lun *lun, struct lun_op *op)
 	}
 	if (lun->pr.state == PR_STATE_FENCED)
 		lun->conflicts = 0;
-	if (lun->pr.state == PR_STATE_OWNER && lun->features.poll_s)
-		lun->watch_at = jiffies + lun->features.poll_s * HZ;
 	lun->want_admit &= ~lun->leaving;
 	lun->in_background = false;
 	publish(lun);
@@ -1220,6 +1276,10 @@ static void finish_op(struct lun *lun, struct lun_op *op)
 	spin_lock_irqsave(&lun->lock, flags);
 	revoke = op->pr.kind == PR_OP_OPEN && op->pr.cancelled && !op->error;
 	op->finished = !revoke;
+	if (revoke && !op->pr.started) {
+		lun->pr.session = op->session_before;
+		lun->pr.opened = op->opened_before;
+	}
 	spin_unlock_irqrestore(&lun->lock, flags);
 	if (revoke && op->pr.started) {
 		pr_op_revoke(&op->pr);
@@ -1278,6 +1338,7 @@ static void lun_work(struct work_struct *work)
 	}
 	memalloc_noio_restore(noio);
 	lun_put(lun);
+	module_put(THIS_MODULE);
 }
 
 static void lun_timer(struct work_struct *work)
@@ -1309,8 +1370,9 @@ static void submit(struct lun *lun, struct lun_op *op)
 	op_begin(op, op_budget(lun, &op->pr));
 	spin_lock_irqsave(&lun->lock, flags);
 	list_add_tail(&op->list, &lun->queue);
-	/* What the background was at can wait. */
-	if (lun->in_background) {
+	/* What the background was at can wait, unless it holds on to the LUN. */
+	if (lun->in_background && (lun->background.pr.kind == PR_OP_CONFIGURE ||
+				   lun->background.pr.kind == PR_OP_CLOSE)) {
 		WRITE_ONCE(lun->background.pr.cancelled, true);
 		wake_up_all(&lun->wait);
 	}
@@ -1919,7 +1981,7 @@ int lun_activate(struct lun *lun, struct lun_client *client,
 	if (lun->pr.state == PR_STATE_OWNER)
 		lun->want_admit |= new;
 	else if (!(features->flags & PRM_F_REGISTER_AT_OPEN))
-		lun->want_configure |= members & ~lun->pr.registered;
+		lun->want_configure |= (members & ~lun->pr.registered) | new;
 	lun->configure_at = jiffies;
 	refresh_masks(lun);
 	publish(lun);
@@ -2016,14 +2078,15 @@ void lun_shutdown(struct lun *lun, unsigned int openers)
 }
 
 /* Another device of this host has the LUN now: its state is not ours to touch. */
-static bool superseded(struct lun *lun)
+static bool superseded(struct lun *lun, const struct scsi_device *sdev)
 {
 	struct lun *other;
 	bool found = false;
 
 	mutex_lock(&lun_list_lock);
 	list_for_each_entry(other, &lun_list, all)
-		found |= other != lun && !strcmp(other->id, lun->id);
+		found |= other != lun && !strcmp(other->id, lun->id) &&
+			 rivals(lun, other, lun->claim_key, sdev);
 	mutex_unlock(&lun_list_lock);
 	return found;
 }
@@ -2039,7 +2102,7 @@ static void leave_late(struct lun *lun, struct lun_path *path)
 	unsigned long flags;
 	bool release;
 
-	if (superseded(lun))
+	if (superseded(lun, path->p->sdev))
 		return;
 	spin_lock_irqsave(&lun->lock, flags);
 	lun->leaving |= bit;
@@ -2059,13 +2122,6 @@ static void leave_late(struct lun *lun, struct lun_path *path)
 /*
  * The checker of failed paths
  */
-
-static void check_ended(struct lun *lun, struct lun_path *path, enum pr_class class)
-{
-	/* A conflict says that the transport works (E43). */
-	if (class == PR_GOOD || class == PR_CONFLICT)
-		lun_path_reinstate(lun, path);
-}
 
 static void check_path(struct lun_path *path)
 {
@@ -2201,6 +2257,12 @@ void lun_path_fail(struct lun *lun, struct lun_path *path, const char *reason)
 		/* It comes back by rule 5.3 only. */
 		pr_path_gone(&lun->pr, path->p->index);
 		lun->announced &= ~path_bit(path->p->index);
+		/* Its conflict is settled by that; others may carry its I/O. */
+		if (lun->conflicts & path_bit(path->p->index)) {
+			lun->conflicts &= ~path_bit(path->p->index);
+			lun->want_watch = true;
+			kick(lun);
+		}
 		refresh_masks(lun);
 		publish(lun);
 	}

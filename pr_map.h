@@ -259,7 +259,7 @@ struct pr_request {
  * @timed_out: the operation's time is up
  * @resv: READ RESERVATION's answer
  * @keys: READ KEYS's answer; its buffer stays until the operation's next
- *	READ KEYS
+ *	READ KEYS or READ FULL STATUS
  * @full: READ FULL STATUS's answer
  * @full_len: bytes in @full
  */

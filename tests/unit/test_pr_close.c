@@ -4,7 +4,7 @@
  */
 #include "pr_map_test.h"
 
-/* Rule 4.1: single excludes every other open, either way, but not bypass. */
+/* Rules 3-single and 4.1: single excludes every other open, either way, but not bypass. */
 static void single(void **state)
 {
 	(void)state;
@@ -40,7 +40,7 @@ static void close_releases(void **state)
 	assert_int_equal(a->commands, 0);
 }
 
-/* E10: GOOD on a path that is not the holder proves nothing. */
+/* Rule 4.2, E10: GOOD on a path that is not the holder proves nothing. */
 static void release_is_verified(void **state)
 {
 	(void)state;
@@ -109,7 +109,7 @@ static void release_later(void **state)
 	assert_state(a, PR_STATE_OWNER);
 }
 
-/* ... also if each nexus is a new one by then (E28). */
+/* Rule 4.2, E28: also if each nexus is a new one by then. */
 static void release_after_relogin(void **state)
 {
 	(void)state;
@@ -129,7 +129,7 @@ static void release_after_relogin(void **state)
 	assert_int_equal(target->type, 0);
 }
 
-/* A host that took over meanwhile keeps what it has (E10). */
+/* Rule 4.2, E10: a host that took over meanwhile keeps what it has. */
 static void close_after_takeover(void **state)
 {
 	unsigned int holder_dead;
@@ -148,7 +148,7 @@ static void close_after_takeover(void **state)
 	}
 }
 
-/* Rule 4.3: retain sends nothing; the next session finds it. */
+/* Rules 3-retain and 4.3: retain sends nothing; the next session finds it. */
 static void retain(void **state)
 {
 	(void)state;

@@ -59,7 +59,7 @@ static void known_foreign_key_is_evicted(void **state)
 	assert_int_equal(sim_registrations(target, KC), 1);
 }
 
-/* Section 3: a foreign reservation refuses all but forced; nothing is sent. */
+/* Rules 3, 3-default, 3-single, 3-retain and 3-no_reserve: foreign: refused, nothing is sent. */
 static void refused_without_a_word(void **state)
 {
 	static const u32 options[] = { 0, SINGLE, RETAIN, NO_RESERVE, SINGLE | RETAIN };
@@ -82,7 +82,7 @@ static void refused_without_a_word(void **state)
 	}
 }
 
-/* Section 3: bypass sends nothing, starts nothing; EINVAL with other bits. */
+/* Rule 3-bypass: sends nothing, starts nothing; EINVAL with other bits. */
 static void bypass(void **state)
 {
 	(void)state;
@@ -96,7 +96,7 @@ static void bypass(void **state)
 	assert_int_equal(pw_open(a, BYPASS), 0);
 }
 
-/* Rules 3.3 and 6.2: rounds of a takeover do not grow with the paths. */
+/* Rules 3-forced, 3.3 and 6.2: rounds of a takeover do not grow with the paths. */
 static void takeover_in_rounds(void **state)
 {
 	unsigned int paths;
@@ -140,7 +140,7 @@ static void forced_aborts_what_was_queued(void **state)
 	assert_int_not_equal(reply.status, 0);
 }
 
-/* E25: without PREEMPT AND ABORT only by explicit leave. */
+/* Rule 3-forced, E25: without PREEMPT AND ABORT only by explicit leave. */
 static void abort_is_required(void **state)
 {
 	struct traces before;
@@ -158,7 +158,7 @@ static void abort_is_required(void **state)
 	assert_int_equal(sim_registrations(target, KB), 0);
 }
 
-/* Section 3: forced and no_reserve breaks the reservation with one path. */
+/* Rule 3-forced-no_reserve: breaks the reservation with one path. */
 static void forced_no_reserve_breaks(void **state)
 {
 	(void)state;
@@ -172,7 +172,7 @@ static void forced_no_reserve_breaks(void **state)
 	assert_true(pr_gate_open(&a->lun));
 }
 
-/* Section 3: no_reserve on a free LUN sends no PR OUT. */
+/* Rule 3-no_reserve: on a free LUN sends no PR OUT. */
 static void no_reserve_is_quiet(void **state)
 {
 	(void)state;
@@ -190,7 +190,7 @@ static void no_reserve_is_quiet(void **state)
 	assert_int_equal(a->lun.session, NO_RESERVE | RETAIN);
 }
 
-/* Claim 17: a leftover with K goes; also one of an earlier login (E27). */
+/* Rule 3-no_reserve, claim 17: a leftover with K goes; also one of an earlier login (E27). */
 static void no_reserve_releases_leftover(void **state)
 {
 	(void)state;
@@ -417,7 +417,7 @@ static void no_path(void **state)
 	assert_int_equal(a->lun.refused, 2);
 }
 
-/* E1: an old key on our nexus gives way inside an open only. */
+/* Rule 3, E1: an old key on our nexus gives way inside an open only. */
 static void old_key_on_nexus(void **state)
 {
 	(void)state;
@@ -442,7 +442,7 @@ static void shared_registration(void **state)
 	assert_int_equal(sim_sent(target, SIM_REGISTER_IGNORE), 0);
 }
 
-/* E9: each PR OUT of an open loses its status, done or not. */
+/* Rule 5.6, E9: each PR OUT of an open loses its status, done or not. */
 static void lost_status(void **state)
 {
 	static const enum sim_cmd cmds[] = {
@@ -488,7 +488,7 @@ static void lost_reserve_is_released(void **state)
 	}
 }
 
-/* E38: attentions on every path do not disturb. */
+/* Rule 5.6, E38: attentions on every path do not disturb. */
 static void attentions(void **state)
 {
 	unsigned int i;
@@ -568,7 +568,7 @@ static void twin(void **state)
 	assert_int_equal(pw_open(a, 0), 0);
 }
 
-/* E32: a SCSI-2 reservation answers everything with a conflict. */
+/* Rule 3.8, E32: a SCSI-2 reservation answers everything with a conflict. */
 static void scsi2(void **state)
 {
 	(void)state;
@@ -578,7 +578,7 @@ static void scsi2(void **state)
 	assert_int_equal(sim_sent_out(target), 0);
 }
 
-/* E13: with a type that names the holder only its path writes. */
+/* Rule 5.8, E13: with a type that names the holder only its path writes. */
 static void holder_types(void **state)
 {
 	(void)state;
@@ -650,7 +650,7 @@ static void undo_among_all_registrants(void **state)
 	assert_true(writes(b));
 }
 
-/* E16: forced on types 7 and 8 removes everybody else with key 0. */
+/* Rule 5.8, E16: forced on types 7 and 8 removes everybody else with key 0. */
 static void all_registrants_forced(void **state)
 {
 	unsigned int lost, done;
@@ -676,7 +676,7 @@ static void all_registrants_forced(void **state)
 		}
 }
 
-/* E42: a list cut short proves nothing absent. */
+/* Rule 5.7, E42: a list cut short proves nothing absent. */
 static void short_list(void **state)
 {
 	(void)state;
@@ -694,7 +694,7 @@ static void short_list(void **state)
 	assert_state(a, PR_STATE_OWNER);
 }
 
-/* E39: RESERVE goes to a path that may do it. */
+/* Rule 3-default, E39: RESERVE goes to a path that may do it. */
 static void standby(void **state)
 {
 	(void)state;

@@ -362,7 +362,7 @@ static void vanished(void **state)
 	assert_holder(KA);
 }
 
-/* E44: CLEAR by anybody registered is a takeover. */
+/* Rule 5.11, E44: CLEAR by anybody registered is a takeover. */
 static void cleared(void **state)
 {
 	(void)state;
@@ -376,7 +376,7 @@ static void cleared(void **state)
 	assert_int_equal(sim_registrations(target, 0), 0);
 }
 
-/* E28: a path that logs in again is a new nexus. */
+/* Rule 5.2, E28: a path that logs in again is a new nexus. */
 static void relogin(void **state)
 {
 	(void)state;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * pr_wire.c: the bytes, and what is refused. Buffers that a decoder gets are
+ * pr_wire.c: the bytes, and what is refused (rules 5.6 and 5.7). Buffers that a decoder gets are
  * heap blocks of exactly their length, so that the address sanitizer sees
  * each byte read too far.
  */

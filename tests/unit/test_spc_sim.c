@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * The simulated target against SPC-4, driven by pr_wire.c's encoders and read
- * by its decoders: two implementations that must agree on the bytes.
+ * by its decoders: two implementations that must agree on the bytes (rule 6.4).
  */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * The table line: wrong lines with their exact errors, right lines with what
- * they mean, and generated lines that must survive printing and parsing.
+ * they mean, and generated lines that must survive printing and parsing
+ * (rules 2.3, 2.4 and 5.8).
  */
 #include <setjmp.h>
 #include <stdarg.h>

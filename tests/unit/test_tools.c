@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * The library and the prmpath command, with the kernel replaced: open(2) and
- * ioctl(2) by functions here, libdevmapper by the few calls that are used.
+ * ioctl(2) by functions here, libdevmapper by the few calls that are used
+ * (rules 2.2 and 3.7).
  */
 #define _GNU_SOURCE
 #include <dirent.h>

@@ -21,9 +21,11 @@ class Session:
 
     def settled(self, deadline=60):
         """Wait until the open has succeeded or failed; return whether it has the device."""
-        poll(lambda: 'open' in self.job.output() or self.job.poll() is not None, deadline,
+        def opened():
+            return re.search('^open$', self.job.output(), re.M)
+        poll(lambda: opened() or self.job.poll() is not None, deadline,
              f'{self.what}: open or refused')
-        return self.job.poll() is None
+        return bool(opened()) and self.job.poll() is None
 
     def opened(self, deadline=60):
         expect(self.settled(deadline), f'{self.what} refused: {self.job.output()}')

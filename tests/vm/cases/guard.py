@@ -4,7 +4,7 @@ import time
 
 from cases import case, expect, poll
 from session import progress, ready, writer
-from steps import check_write, hold, read_byte
+from steps import TRACE, check_write, hold, read_byte, sg_out
 
 POOR = 'setpriv --inh-caps=-sys_rawio --bounding-set=-sys_rawio'
 WRITE_BLOCK = 'sg_raw -s 512 -i /dev/urandom {} 2a 00 00 00 00 00 00 00 01 00'
@@ -24,34 +24,61 @@ def passthrough(t):
     t.a.check(write)
 
 
-@case(topology='tcm_loop', rules=['5.2', '4.8'])
+@case(topology='tcm_loop', rules=['5.2'])
 def swapped(t):
-    """a reload swaps the only path under I/O: writes wait for the registration of the new one"""
+    """a table with another only path: a write waits for the registration of that"""
     mp = t.a.prmpath('mp0', 'pr_key 0xa1', paths=t.a.paths[:1])
     mp.wait_status(keys_own=1)
-    t.a.check('echo 1 > /sys/kernel/tracing/events/prmpath/enable')
-    job = writer(t, mp)
-    for path in (t.a.paths[1], t.a.paths[0]) * 2:
-        progress(job)
+    hold(t, t.a, mp)
+    t.a.check('dmsetup suspend mp0')
+    job = t.a.spawn(f'exec dd if=/dev/zero of={mp} bs=4k count=1 oflag=direct conv=notrunc')
+    poll(lambda: 'D' in t.a.run("ps -o stat= -C dd")[1], 15, 'a write waits for the resume')
+    mp.reload('pr_key 0xa1', paths=t.a.paths[1:])
+    code, out = job.wait()
+    expect(code == 0 and mp.status()['state'] == 'owner', out)
+
+
+@case(topology='tcm_loop', rules=['4.8', '4.5'])
+def swapped_moves(t):
+    """with the only path goes its registration, after the reservation has moved to the new one"""
+    mp = t.a.prmpath('mp0', 'pr_key 0xa1', paths=t.a.paths[:1])
+    mp.wait_status(keys_own=1)
+    hold(t, t.a, mp)
+    for path in (t.a.paths[1], t.a.paths[0]):
         mp.reload('pr_key 0xa1', paths=[path])
-        progress(job)
-        try:
-            mp.wait_status(state='owner', holder=f'own:{path.number}')
-        except Exception:
-            print(mp.status(), t.a.pr_state(), t.a.run('cat /sys/kernel/tracing/trace')[1])
-            raise
+        mp.wait_status(state='owner', holder=f'own:{path.number}')
         poll(lambda: t.a.pr_state().keys == [0xa1], 15, 'the old path is unregistered')
+
+
+@case(topology='tcm_loop', rules=['5.2', '5.3'])
+def not_before_it_is_registered(t):
+    """a path that comes back unregistered carries no write until it is: no conflict is seen"""
+    mp = ready(t, 'path_check 0 pr_poll 0')
+    job = writer(t, mp)
+    away = next(p for p in t.a.paths if mp.status()['holder'] != f'own:{p.number}')
+    event = f'{TRACE}/events/scsi/scsi_dispatch_cmd_done/enable'
+    for _ in range(5):
+        progress(job)
+        mp.message('fail_path', away.number)
+        sg_out(t.a, '--register --param-rk=0xa1', away.index)
+        t.a.check(f'echo > {TRACE}/trace; echo 1 > {event}')
+        mp.message('reinstate_path', away.number)
+        poll(lambda: mp.status()['paths'][away.number]['pr'] == 'registered', 20, 'registered')
+        progress(job)
+        t.a.check(f'echo 0 > {event}')
+        seen = t.a.check(f'cat {TRACE}/trace')
+        expect('WRITE' in seen, 'no command traced')
+        expect('RESERVATION_CONFLICT' not in seen, 'a write came too early')
 
 
 @case(topology='iscsi_loop', rules=['6.3'], hosts=('a',))
 def silent_path(t):
     """a path that is silent for long costs an open the time of one command"""
-    mp = t.a.prmpath('mp0', 'pr_key 0xa1 pr_register open pr_poll 0')
+    mp = t.a.prmpath('mp0', 'pr_key 0xa1 pr_register open pr_poll 0 path_check 1')
     silent = t.a.paths[1]
-    session = t.a.check(f'readlink -f /sys/block/{silent.name}/device | grep -o "session[0-9]*"')
-    timeout = f'/sys/class/iscsi_session/{session.strip()}/recovery_tmo'
-    t.a.check(f'echo 120 > {timeout}')
-    t.cleanup(t.a.check, f'echo 5 > {timeout}')
+    # Nobody ends the silent session's commands then.
+    t.a.check('kill -STOP $(pidof iscsid)')
+    t.cleanup(t.a.check, 'kill -CONT $(pidof iscsid)')
     t.cleanup(silent.restore)
     silent.cut()
     start = time.monotonic()
@@ -61,3 +88,6 @@ def silent_path(t):
     status = mp.status()
     expect(status['state'] == 'owner' and not status['paths'][silent.number]['active'], status)
     check_write(t.a, mp, 0x71)
+    silent.restore()
+    t.a.check('kill -CONT $(pidof iscsid)')
+    poll(lambda: mp.status()['paths'][silent.number]['pr'] == 'registered', 60, 'it is back')
