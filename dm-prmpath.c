@@ -15,6 +15,7 @@
 #include <linux/slab.h>
 #include <linux/spinlock.h>
 #include <linux/workqueue.h>
+#include <scsi/scsi_dh.h>
 
 #include "bdev_hook.h"
 #include "compat.h"
@@ -530,6 +531,23 @@ static struct target *alloc_target(struct dm_target *ti, const struct prm_table 
 	return t;
 }
 
+/* The handler sees to retries in ALUA transitions; groups are not activated. */
+static int attach_handler(struct target_path *path, const char *handler,
+			  char error[PRM_ERROR_LEN])
+{
+	int r = scsi_dh_attach(bdev_get_queue(path->dev->bdev), handler);
+
+	if (r == -EBUSY) {
+		DMINFO("path %s keeps its hardware handler", path->lun_path->name);
+		return 0;
+	}
+	if (r)
+		scnprintf(error, PRM_ERROR_LEN,
+			  "path %s: hardware handler '%.40s' cannot be attached (%d)",
+			  path->lun_path->name, handler, r);
+	return r;
+}
+
 static int add_paths(struct target *t, const struct prm_table *table,
 		     char error[PRM_ERROR_LEN])
 {
@@ -554,6 +572,10 @@ static int add_paths(struct target *t, const struct prm_table *table,
 			path->lun_path = NULL;
 			return r;
 		}
+		r = table->hw_handler ?
+			attach_handler(path, table->hw_handler, error) : 0;
+		if (r)
+			return r;
 		for (j = 0; j < i; j++)
 			if (t->path[j].lun_path == path->lun_path) {
 				scnprintf(error, PRM_ERROR_LEN,

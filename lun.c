@@ -439,10 +439,11 @@ static const struct {
 	u32 bit;
 	const char *name;
 	const char *text;
+	bool routine;
 } events[] = {
-	{ PR_EVENT_OWNER, "owner", "reserved" },
-	{ PR_EVENT_RELEASED, "released", "reservation released" },
-	{ PR_EVENT_RETAINED, "retained", "reservation retained" },
+	{ PR_EVENT_OWNER, "owner", "reserved", true },
+	{ PR_EVENT_RELEASED, "released", "reservation released", true },
+	{ PR_EVENT_RETAINED, "retained", "reservation retained", true },
 	{ PR_EVENT_FENCED, "fenced",
 	  "FENCED: another host took the LUN; writes are refused until every open is closed"
 	},
@@ -469,7 +470,10 @@ static void announce(struct lun *lun, struct lun_op *op)
 	for (i = 0; i < ARRAY_SIZE(events); i++) {
 		if (!(op->pr.events & events[i].bit))
 			continue;
-		lun_warn(lun, "%s", events[i].text);
+		if (events[i].routine)
+			DMINFO_LIMIT("%s: %s", lun_name(lun), events[i].text);
+		else
+			lun_warn(lun, "%s", events[i].text);
 		uevent(lun, events[i].name, NULL);
 	}
 	for (i = 0; i < PR_MAX_PATHS; i++) {

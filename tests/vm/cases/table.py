@@ -256,3 +256,22 @@ def groups(t):
     expect(writes(second) > idle, 'no failover')
     for path in first:
         path.restore()
+
+
+@case(topology='tcm_loop', rules=['2.3'])
+def hardware_handler(t):
+    """a hardware handler is attached and printed; one that does not exist is refused"""
+    def table(words):
+        line = t.a.table('pr_key 0xa1')
+        expect(' 0 1 1 round-robin' in line, line)
+        return line.replace(' 0 1 1 round-robin', f' {words} 1 1 round-robin')
+    t.a.check('modprobe scsi_dh_alua')
+    handler = f'/sys/block/{t.a.paths[0].name}/device/dh_state'
+    t.a.run(f'echo detach > {handler}')
+    mp = t.a.prmpath('mp0', 'pr_key 0xa1')
+    code, _ = load(t, table('1 nosuch'))
+    expect(code, 'accepted a handler that does not exist')
+    logged(t, "hardware handler 'nosuch' cannot be attached")
+    t.a.check(f'dmsetup reload {mp.name} --table "{table("1 alua")}" && dmsetup resume {mp.name}')
+    expect(t.a.check(f'cat {handler}').strip() == 'alua', 'not attached')
+    expect(' 1 alua 1 1 round-robin' in t.a.check(f'dmsetup table {mp.name}'), 'not printed')
