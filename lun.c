@@ -148,6 +148,7 @@ struct lun_told {
  * @conflicts: paths whose conflict waits for its verdict
  * @want_configure: paths to register without a session
  * @want_admit: paths to join the owner's
+ * @want_leave: paths of @leaving that could not leave yet; with references
  * @want_watch: look at the reservation now
  * @want_release: a RELEASE is due
  * @closing: no open from here on
@@ -197,6 +198,7 @@ struct lun {
 	u64 conflicts;
 	u64 want_configure;
 	u64 want_admit;
+	u64 want_leave;
 	bool want_watch;
 	bool want_release;
 	bool closing;
@@ -1026,7 +1028,11 @@ static unsigned int op_budget(const struct lun *lun, const struct pr_op *pr)
 	return pr_op_may_preempt(pr) ? PREEMPT_BUDGET_S : OPEN_BUDGET_S;
 }
 
-/* Paths that have left: the operation's references go. */
+/*
+ * Paths that have left: the operation's references go. Where the reservation
+ * could not move off them yet, because no other path is admitted, they stay
+ * until one is (rule 4.8).
+ */
 static void paths_left(struct lun *lun, struct lun_op *op)
 {
 	u64 held = op->held;
@@ -1034,6 +1040,11 @@ static void paths_left(struct lun *lun, struct lun_op *op)
 	int i;
 
 	spin_lock_irqsave(&lun->lock, flags);
+	op->held = 0;
+	if (op->error == -EAGAIN && lun->pr.state == PR_STATE_OWNER && !lun->closing) {
+		lun->want_leave |= held;
+		held = 0;
+	}
 	lun->leaving &= ~held;
 	refresh_masks(lun);
 	spin_unlock_irqrestore(&lun->lock, flags);
@@ -1164,6 +1175,10 @@ static void follow_up(struct lun *lun, struct lun_op *op)
 	case PR_OP_WATCH:
 		lun->conflicts &= ~op->pr.settled;
 		break;
+	case PR_OP_LEAVE:
+		if (lun->want_leave)
+			lun->retry_at = jiffies + msecs_to_jiffies(RETRY_MS);
+		break;
 	default:
 		break;
 	}
@@ -1216,6 +1231,10 @@ static bool next_background(struct lun *lun, struct lun_op *op)
 		kind = PR_OP_ADMIT;
 		paths = lun->want_admit;
 		lun->want_admit = 0;
+	} else if (lun->want_leave && may_retry) {
+		kind = PR_OP_LEAVE;
+		paths = lun->want_leave;
+		lun->want_leave = 0;
 	} else if (lun->want_release && may_retry) {
 		lun->want_release = false;
 		if (lun->pr.state != PR_STATE_RELEASING)
@@ -1230,6 +1249,7 @@ static bool next_background(struct lun *lun, struct lun_op *op)
 	}
 	pr_op_init(&op->pr, kind);
 	op->pr.paths = paths;
+	op->held = kind == PR_OP_LEAVE ? paths : 0;
 	return true;
 }
 
@@ -1240,7 +1260,7 @@ static void plan_next(struct lun *lun)
 	bool wanted = false;
 
 	lockdep_assert_held(&lun->lock);
-	if (lun->conflicts || lun->want_admit || lun->want_release) {
+	if (lun->conflicts || lun->want_admit || lun->want_leave || lun->want_release) {
 		at = lun->retry_at;
 		wanted = true;
 	}
@@ -2060,9 +2080,10 @@ void lun_shutdown(struct lun *lun, unsigned int openers)
 		lun_op_put(op);
 	}
 	spin_lock_irqsave(&lun->lock, flags);
-	members = lun->members;
+	members = lun->members | lun->want_leave;
 	lun->leaving |= members;
 	lun->members = 0;
+	lun->want_leave = 0;
 	spin_unlock_irqrestore(&lun->lock, flags);
 	op = leave_op(members);
 	run_and_wait(lun, op);

@@ -323,7 +323,9 @@ def all_dead(t):
     logged(t, 'mp0', 'open (default) refused')
     for path in t.a.paths:
         path.restore()
-    expect(t.a.pr_state() == before, t.a.pr_state())
+    # The checker's proof of a returning path may count in the generation.
+    after = t.a.pr_state()
+    expect((after.keys, after.holder) == (before.keys, before.holder), after)
     close(hold(t, t.a, mp))
 
 
