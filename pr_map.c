@@ -1496,8 +1496,9 @@ static bool ask_admit_read(struct pr_lun *lun, struct pr_op *op, struct pr_reque
 	return read_on(req, PR_ACT_READ_RESERVATION, witness_or_subject(lun, op));
 }
 
-static enum stage answer_admit_read(struct pr_lun *lun, struct pr_op *op,
-				    const struct pr_reply *reply)
+/* An owner looks at its reservation: @next if it stands as it should. */
+static enum stage owner_stands(struct pr_lun *lun, struct pr_op *op,
+			       const struct pr_reply *reply, enum stage next)
 {
 	if (!note_reservation(lun, op, reply))
 		return unanswered(op, reply);
@@ -1510,9 +1511,16 @@ static enum stage answer_admit_read(struct pr_lun *lun, struct pr_op *op,
 	case OWNER_ALL:
 		break;
 	}
+	/* Another manager took it with our key and another type. */
 	if (op->resv.type != lun->type)
 		return fenced(lun, op);
-	return ST_ADMIT_KEYS;
+	return next;
+}
+
+static enum stage answer_admit_read(struct pr_lun *lun, struct pr_op *op,
+				    const struct pr_reply *reply)
+{
+	return owner_stands(lun, op, reply, ST_ADMIT_KEYS);
 }
 
 static bool ask_admit_keys(struct pr_lun *lun, struct pr_op *op, struct pr_request *req)
@@ -1656,20 +1664,7 @@ static enum stage start_conflict(struct pr_lun *lun, struct pr_op *op)
 static enum stage answer_conflict_read(struct pr_lun *lun, struct pr_op *op,
 				       const struct pr_reply *reply)
 {
-	if (!note_reservation(lun, op, reply))
-		return unanswered(op, reply);
-	switch (owner_of(lun, &op->resv)) {
-	case OWNER_FOREIGN:
-		return fenced(lun, op);
-	case OWNER_NONE:
-		return vanished(lun, op);
-	case OWNER_KEY:
-	case OWNER_ALL:
-		break;
-	}
-	if (op->resv.type != lun->type)
-		return fenced(lun, op);
-	return ST_CONFLICT_PROBE;
+	return owner_stands(lun, op, reply, ST_CONFLICT_PROBE);
 }
 
 static bool ask_conflict_probe(struct pr_lun *lun, struct pr_op *op,
@@ -1705,20 +1700,10 @@ static enum stage start_watch(struct pr_lun *lun, struct pr_op *op)
 static enum stage answer_watch_read(struct pr_lun *lun, struct pr_op *op,
 				    const struct pr_reply *reply)
 {
-	if (!note_reservation(lun, op, reply))
-		return unanswered(op, reply);
-	switch (owner_of(lun, &op->resv)) {
-	case OWNER_FOREIGN:
-		return fenced(lun, op);
-	case OWNER_NONE:
-		return vanished(lun, op);
-	case OWNER_KEY:
-	case OWNER_ALL:
-		break;
-	}
-	/* Another manager took it with our key and another type. */
-	if (op->resv.type != lun->type)
-		return fenced(lun, op);
+	enum stage next = owner_stands(lun, op, reply, ST_WATCH_KEYS);
+
+	if (next != ST_WATCH_KEYS)
+		return next;
 	if (proofs_fresh(lun, op->resv.generation) && !op->recheck &&
 	    (lun->cfg.shared || !lun->keys_foreign)) {
 		lun->suspect = false;
