@@ -127,7 +127,7 @@ def race(t, devices, options):
     return [rival for rival in rivals if rival.settled(120)]
 
 
-@case(topology='iscsi_loop', rules=['3.1', '3.4', '3.6'], hosts=('a', 'b', 'c'))
+@case(topology='iscsi_loop', rules=['3.1', '3.4', '3.6'], hosts=('a', 'b', 'c'), cpus=2)
 def default_race(t):
     """of two opens at the same moment on a free LUN one gets it"""
     devices = pair(t)
@@ -141,7 +141,7 @@ def default_race(t):
         expect(t.c.pr_state().holder is None, t.c.pr_state())
 
 
-@case(topology='iscsi_loop', rules=['3.4'], hosts=('a', 'b', 'c'))
+@case(topology='iscsi_loop', rules=['3.4'], hosts=('a', 'b', 'c'), cpus=2)
 def forced_race(t):
     """of two hosts that take a third one's LUN at the same moment one is owner in the end"""
     devices = pair(t)
