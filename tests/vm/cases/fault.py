@@ -212,3 +212,40 @@ def remove_while_dead(t):
     for path in t.a.paths:
         path.restore()
     expect(t.a.pr_state().holder == 0xa1, 'retained')
+
+
+HOG = '''
+import time
+free = next(int(l.split()[1]) for l in open("/proc/meminfo") if l.startswith("MemAvailable"))
+room = bytearray((free - 24 * 1024) * 1024)
+for at in range(0, len(room), 4096):
+    room[at] = 1
+print("full", flush=True)
+time.sleep(600)
+'''
+
+
+@case(topology='tcm_loop', rules=['5.2', '5.3'])
+def little_memory(t):
+    """dirty pages reach the LUN although memory is short and paths come and go"""
+    mp = t.a.prmpath('mp0', 'pr_key 0xa1 path_check 1 queue_if_no_path')
+    mp.wait_status(keys_own='2')
+    holder = hold(t, t.a, mp)
+    t.vm.put('/run/hog.py', HOG)
+    hog = t.a.spawn('echo 1000 > /proc/self/oom_score_adj; exec python3 /run/hog.py')
+    t.cleanup(hog.kill)
+    poll(lambda: 'full' in hog.output() or hog.poll() is not None, 60, 'memory is full')
+    writer = t.a.spawn(f'dd if=/dev/urandom of=/run/data bs=64k count=64 2>/dev/null; '
+                       f'dd if=/run/data of={mp} bs=64k conv=fsync && echo written')
+    for path in t.a.paths:
+        path.cut()
+    poll(lambda: not any(p['active'] for p in mp.status()['paths'].values()), 60, 'no path')
+    for path in t.a.paths:
+        path.restore()
+    code, out = writer.wait(120)
+    expect(code == 0 and 'written' in out, out)
+    hog.kill()
+    t.a.check(f'dd if={t.a.paths[0]} iflag=direct bs=64k count=64 2>/dev/null | cmp - /run/data')
+    expect(mp.status()['state'] == 'owner', mp.status())
+    close(holder)
+    t.a.check('rm /run/data')
