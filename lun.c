@@ -120,8 +120,7 @@ struct lun_told {
 /**
  * struct lun - see the head of this file
  * @ref: references
- * @md: the mapped device; the hook outlives every use
- * @disk: its disk, likewise
+ * @disk: the mapped device's disk; the hook outlives every use
  * @name: for log lines
  * @all: entry in lun_list; under lun_list_lock
  * @id: the LUN's designator; set under lun_list_lock, then constant
@@ -172,7 +171,6 @@ struct lun_told {
  */
 struct lun {
 	struct kref ref;
-	struct mapped_device *md;
 	struct gendisk *disk;
 	char name[DM_NAME_LEN + 16];
 	struct list_head all;
@@ -1516,11 +1514,11 @@ static int open_locked(struct lun *lun, struct lun_op *op, bool others)
 	int r;
 
 	spin_lock_irqsave(&lun->lock, flags);
-	decided = !lun->active || pr_open_local(&lun->pr, &op->pr);
 	if (lun->closing) {
 		spin_unlock_irqrestore(&lun->lock, flags);
 		return -ENXIO;
 	}
+	decided = !lun->active || pr_open_local(&lun->pr, &op->pr);
 	spin_unlock_irqrestore(&lun->lock, flags);
 	if (decided) {
 		r = pr_why_errno(op->pr.why);
@@ -1667,7 +1665,6 @@ struct lun *lun_create(struct mapped_device *md)
 	if (!lun)
 		return NULL;
 	kref_init(&lun->ref);
-	lun->md = md;
 	lun->disk = dm_disk(md);
 	INIT_LIST_HEAD(&lun->all);
 	INIT_WORK(&lun->work, lun_work);
