@@ -147,6 +147,7 @@ lint: deps $(addprefix lint-,$(LINES))
 
 # Sparse does not fail the build when it warns.
 lint-%: kernel-%
+	@mkdir -p build
 	$(MAKE) --no-print-directory modules KVER=lint-$* KDIR=$(CACHE)/kernels/$*/build \
 		W=1 C=2 KCFLAGS=-Werror > build/lint-$*.log 2>&1 || { cat build/lint-$*.log; false; }
 	! grep -E 'warning:|error:' build/lint-$*.log
