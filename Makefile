@@ -83,6 +83,7 @@ install: modules tools
 	ln -sf $(SONAME) $(DESTDIR)$(PREFIX)/lib/libprmpath.so
 	install -Dt $(DESTDIR)$(PREFIX)/include -m 644 tools/libprmpath.h uapi/prmpath.h
 	install -Dt $(DESTDIR)$(PREFIX)/lib/pkgconfig -m 644 $(TOOLS)/libprmpath.pc
+	install -Dt $(DESTDIR)$(PREFIX)/share/dm-prmpath -m 644 scripts/modprobe-multipath.conf
 
 # --- unit tests: the pure sources, unchanged, under sanitizers --------------------
 

@@ -10,6 +10,7 @@
 #define PRM_COMPAT_H
 
 #include <linux/blkdev.h>
+#include <linux/device-mapper.h>
 #include <linux/string.h>
 #include <linux/version.h>
 #include <scsi/scsi_device.h>
@@ -98,6 +99,36 @@ static inline void prm_fops_release(const struct block_device_operations *fops,
 /* "block: Rename BLK_STS_NEXUS to BLK_STS_RESV_CONFLICT" (6.4) */
 #ifndef BLK_STS_RESV_CONFLICT
 #define BLK_STS_RESV_CONFLICT	BLK_STS_NEXUS
+#endif
+
+/*
+ * "block: don't free submitter owned integrity payload on I/O completion" (6.11):
+ * before it, the protection information of an I/O is gone when end_io looks at it,
+ * so that it cannot be sent again.
+ */
+#if KERNEL_VERSION(6, 11, 0) <= LINUX_VERSION_CODE
+#define PRM_PASSES_INTEGRITY	DM_TARGET_PASSES_INTEGRITY
+#else
+#define PRM_PASSES_INTEGRITY	0
+#endif
+
+/*
+ * "dm uevent: add path functions" (2.6.24): exported to modules ever since, but
+ * declared in drivers/md/dm-uevent.h, which is not among the installed headers.
+ */
+enum dm_uevent_type {
+	DM_UEVENT_PATH_FAILED,
+	DM_UEVENT_PATH_REINSTATED,
+};
+
+#if IS_ENABLED(CONFIG_DM_UEVENT)
+void dm_path_uevent(enum dm_uevent_type event_type, struct dm_target *ti,
+		    const char *path, unsigned int nr_valid_paths);
+#else
+static inline void dm_path_uevent(enum dm_uevent_type event_type, struct dm_target *ti,
+				  const char *path, unsigned int nr_valid_paths)
+{
+}
 #endif
 
 /**

@@ -8,6 +8,7 @@
 #include <linux/completion.h>
 #include <linux/device-mapper.h>
 #include <linux/dm-ioctl.h>
+#include <linux/hashtable.h>
 #include <linux/jiffies.h>
 #include <linux/kobject.h>
 #include <linux/kref.h>
@@ -18,6 +19,7 @@
 #include <linux/sched/mm.h>
 #include <linux/slab.h>
 #include <linux/spinlock.h>
+#include <linux/stringhash.h>
 #include <linux/wait.h>
 #include <linux/workqueue.h>
 #include <scsi/scsi_device.h>
@@ -114,6 +116,7 @@ struct lun_told {
 	u64 admitted;
 	u64 live;
 	u64 conflicts;
+	u64 failed;
 	bool gate;
 };
 
@@ -122,9 +125,9 @@ struct lun_told {
  * @ref: references
  * @disk: the mapped device's disk; the hook outlives every use
  * @name: for log lines
- * @all: entry in lun_list; under lun_list_lock
- * @id: the LUN's designator; set under lun_list_lock, then constant
- * @claim_key: key of the live table, or of the first; under lun_list_lock
+ * @all: entry in lun_table; under lun_table_lock
+ * @id: the LUN's designator; set under lun_table_lock, then constant
+ * @claim_key: key of the live table, or of the first; under lun_table_lock
  * @work: the worker
  * @timer: starts the worker again
  * @check: tries failed paths
@@ -173,7 +176,7 @@ struct lun {
 	struct kref ref;
 	struct gendisk *disk;
 	char name[DM_NAME_LEN + 16];
-	struct list_head all;
+	struct hlist_node all;
 	char id[LUN_ID_LEN];
 	u64 claim_key;
 	struct work_struct work;
@@ -220,8 +223,8 @@ struct lun {
 };
 
 static struct workqueue_struct *lun_wq;
-static DEFINE_MUTEX(lun_list_lock);	/* lun_list and the id of its members */
-static LIST_HEAD(lun_list);
+static DEFINE_MUTEX(lun_table_lock);	/* lun_table and the id of its members */
+static DEFINE_HASHTABLE(lun_table, 8);	/* by designator */
 
 #define lun_warn(lun, fmt, ...) \
 	DMWARN_LIMIT("%s: " fmt, lun_name(lun), ##__VA_ARGS__)
@@ -374,20 +377,25 @@ static void publish(struct lun *lun)
 {
 	u64 admitted = pr_admitted(&lun->pr);
 	bool gate = pr_gate_open(&lun->pr) && !lun->gate_held;
+	u64 failed = 0;
 	int i;
 
 	lockdep_assert_held(&lun->lock);
-	for (i = 0; i < PR_MAX_PATHS; i++)
-		if (lun->path[i])
-			set_path_flag(lun->path[i], LUN_PATH_ADMITTED,
-				      admitted & path_bit(i));
+	for (i = 0; i < PR_MAX_PATHS; i++) {
+		if (!lun->path[i])
+			continue;
+		set_path_flag(lun->path[i], LUN_PATH_ADMITTED, admitted & path_bit(i));
+		if (path_flag(lun->path[i], LUN_PATH_FAILED))
+			failed |= path_bit(i);
+	}
 	WRITE_ONCE(lun->gate, gate);
 	if (lun->client && (admitted != lun->told.admitted || gate != lun->told.gate ||
+			    failed != lun->told.failed ||
 			    lun->pr.live != lun->told.live ||
 			    lun->conflicts != lun->told.conflicts ||
 			    lun->client != lun->told.client)) {
 		lun->told = (struct lun_told){ lun->client, admitted, lun->pr.live,
-					       lun->conflicts, gate };
+					       lun->conflicts, failed, gate };
 		lun->client->changed(lun->client);
 	}
 }
@@ -959,13 +967,40 @@ static void run_on_any(struct lun *lun, struct lun_op *op,
 	reply->ended[PR_LOST] |= reply->silent;
 }
 
+/*
+ * Of those paths, the ones that could take a command now. True if none of these
+ * is alive, but one that is will be free soon.
+ */
+static bool must_wait(struct lun *lun, u64 paths, u64 *ready)
+{
+	bool alive = false, busy = false;
+	unsigned long flags;
+	int i;
+
+	*ready = 0;
+	spin_lock_irqsave(&lun->lock, flags);
+	for (i = 0; i < PR_MAX_PATHS; i++) {
+		const struct lun_path *path = lun->path[i];
+
+		if (!(paths & path_bit(i)) || !path)
+			continue;
+		if (path_flag(path, LUN_PATH_BUSY)) {
+			busy |= !path_flag(path, LUN_PATH_FAILED);
+			continue;
+		}
+		alive |= !path_flag(path, LUN_PATH_FAILED);
+		*ready |= path_bit(i);
+	}
+	spin_unlock_irqrestore(&lun->lock, flags);
+	return busy && !alive;
+}
+
 static void execute(struct lun *lun, struct lun_op *op, struct pr_request *req,
 		    struct pr_reply *reply)
 {
 	unsigned long until = req->cleanup ? op->grace : op->deadline;
-	unsigned long flags;
-	u64 ready = 0;
-	int i;
+	unsigned long soon;
+	u64 ready;
 
 	memset(reply, 0, sizeof(*reply));
 	reply->path = PR_NO_PATH;
@@ -978,12 +1013,12 @@ static void execute(struct lun *lun, struct lun_op *op, struct pr_request *req,
 			until = req->cleanup ? op->grace : op->deadline;
 		}
 	}
-	spin_lock_irqsave(&lun->lock, flags);
-	for (i = 0; i < PR_MAX_PATHS; i++)
-		if ((req->paths & path_bit(i)) && lun->path[i] &&
-		    !path_flag(lun->path[i], LUN_PATH_BUSY))
-			ready |= path_bit(i);
-	spin_unlock_irqrestore(&lun->lock, flags);
+	/* A read of an operation that was cancelled may still occupy the last path alive. */
+	soon = jiffies + COMMAND_TIMEOUT_S * HZ;
+	if (time_before(until, soon))
+		soon = until;
+	wait_event_timeout(lun->wait, !must_wait(lun, req->paths, &ready) ||
+			   (!req->cleanup && cancelled(op)), time_left(soon));
 	reply->ended[PR_LOST] = req->paths & ~ready;
 	reply->silent = req->paths & ~ready;
 	req->paths = ready;
@@ -1666,7 +1701,7 @@ struct lun *lun_create(struct mapped_device *md)
 		return NULL;
 	kref_init(&lun->ref);
 	lun->disk = dm_disk(md);
-	INIT_LIST_HEAD(&lun->all);
+	INIT_HLIST_NODE(&lun->all);
 	INIT_WORK(&lun->work, lun_work);
 	INIT_DELAYED_WORK(&lun->timer, lun_timer);
 	INIT_DELAYED_WORK(&lun->check, lun_check_work);
@@ -1710,6 +1745,11 @@ static bool rivals(struct lun *lun, struct lun *other, u64 key,
 	       has_sdev(other, sdev);
 }
 
+static u32 id_hash(const char *id)
+{
+	return full_name_hash(NULL, id, strlen(id));
+}
+
 /* One LUN per mapped device, and, but for rivals(), the other way round. */
 static int claim_id(struct lun *lun, const char *id, u64 key,
 		    const struct scsi_device *sdev, const char *name,
@@ -1718,14 +1758,14 @@ static int claim_id(struct lun *lun, const char *id, u64 key,
 	struct lun *other;
 	int r = 0;
 
-	mutex_lock(&lun_list_lock);
+	mutex_lock(&lun_table_lock);
 	if (lun->id[0] && strcmp(lun->id, id)) {
 		scnprintf(error, PRM_ERROR_LEN,
 			  "path %s leads to LUN %.80s, expected %.80s", name, id, lun->id);
 		r = -EINVAL;
 		goto out;
 	}
-	list_for_each_entry(other, &lun_list, all) {
+	hash_for_each_possible(lun_table, other, all, id_hash(id)) {
 		if (other == lun || strcmp(other->id, id) ||
 		    !rivals(lun, other, key, sdev))
 			continue;
@@ -1737,10 +1777,10 @@ static int claim_id(struct lun *lun, const char *id, u64 key,
 	if (!lun->id[0]) {
 		lun->claim_key = key;
 		strscpy(lun->id, id, sizeof(lun->id));
-		list_add_tail(&lun->all, &lun_list);
+		hash_add(lun_table, &lun->all, id_hash(id));
 	}
 out:
-	mutex_unlock(&lun_list_lock);
+	mutex_unlock(&lun_table_lock);
 	return r;
 }
 
@@ -2007,9 +2047,9 @@ int lun_activate(struct lun *lun, struct lun_client *client,
 	refresh_masks(lun);
 	publish(lun);
 	spin_unlock_irqrestore(&lun->lock, flags);
-	mutex_lock(&lun_list_lock);
+	mutex_lock(&lun_table_lock);
 	lun->claim_key = features->key;
-	mutex_unlock(&lun_list_lock);
+	mutex_unlock(&lun_table_lock);
 
 	if (old_key && old_key != features->key)
 		queue_rekey(lun, features->key);
@@ -2094,9 +2134,9 @@ void lun_shutdown(struct lun *lun, unsigned int openers)
 	if (cancel_delayed_work_sync(&lun->check))
 		lun_put(lun);
 	flush_work(&lun->work);
-	mutex_lock(&lun_list_lock);
-	list_del_init(&lun->all);
-	mutex_unlock(&lun_list_lock);
+	mutex_lock(&lun_table_lock);
+	hash_del(&lun->all);
+	mutex_unlock(&lun_table_lock);
 }
 
 /* Another device of this host has the LUN now: its state is not ours to touch. */
@@ -2105,11 +2145,11 @@ static bool superseded(struct lun *lun, const struct scsi_device *sdev)
 	struct lun *other;
 	bool found = false;
 
-	mutex_lock(&lun_list_lock);
-	list_for_each_entry(other, &lun_list, all)
+	mutex_lock(&lun_table_lock);
+	hash_for_each_possible(lun_table, other, all, id_hash(lun->id))
 		found |= other != lun && !strcmp(other->id, lun->id) &&
 			 rivals(lun, other, lun->claim_key, sdev);
-	mutex_unlock(&lun_list_lock);
+	mutex_unlock(&lun_table_lock);
 	return found;
 }
 
@@ -2276,6 +2316,7 @@ void lun_path_fail(struct lun *lun, struct lun_path *path, const char *reason)
 	spin_lock_irqsave(&lun->lock, flags);
 	failed = !test_and_set_bit(LUN_PATH_FAILED, &path->flags);
 	if (failed) {
+		atomic_inc(&path->fail_count);
 		/* It comes back by rule 5.3 only. */
 		pr_path_gone(&lun->pr, path->p->index);
 		lun->announced &= ~path_bit(path->p->index);
@@ -2291,7 +2332,6 @@ void lun_path_fail(struct lun *lun, struct lun_path *path, const char *reason)
 	spin_unlock_irqrestore(&lun->lock, flags);
 	if (!failed)
 		return;
-	atomic_inc(&path->fail_count);
 	lun_warn(lun, "path %s failed: %s", path->name, reason);
 }
 

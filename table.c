@@ -196,15 +196,16 @@ int prm_options_print(u32 bits, char *buf, size_t size)
 
 /* Features */
 
+#define QUEUE_IF_NO_PATH	"queue_if_no_path"
+
 /**
  * struct feature - a feature word of the table line
  * @name: the word
  * @values: number of words that follow it
  * @parse: takes the values; NULL: there is none and @flag says it all
- * @print: prints the values; NULL as @parse
- * @needs_key: makes no sense without pr_key
+ * @mapping: of the PR mapping, makes no sense without a key
  * @flag: PRM_F_* bit of flags and choices
- * @words: of a choice: bit clear, bit set
+ * @words: of a choice: bit clear, and one or two for bit set
  * @offset: where the value is stored, in struct prm_features
  * @min: smallest number
  * @max: largest number
@@ -214,11 +215,9 @@ struct feature {
 	u32 values;
 	int (*parse)(const struct feature *feature, struct prm_features *f,
 		     char **value, struct text *error);
-	void (*print)(const struct feature *feature,
-		      const struct prm_features *f, struct text *t);
-	bool needs_key;
+	bool mapping;
 	u32 flag;
-	const char *words[2];
+	const char *words[3];
 	size_t offset;
 	u32 min;
 	u32 max;
@@ -227,12 +226,6 @@ struct feature {
 static void *field_of(const struct feature *feature, struct prm_features *f)
 {
 	return (char *)f + feature->offset;
-}
-
-static const void *value_of(const struct feature *feature,
-			    const struct prm_features *f)
-{
-	return (const char *)f + feature->offset;
 }
 
 static int read_number(const char *word, u32 min, u32 max, u32 *value,
@@ -257,48 +250,33 @@ static int parse_number(const struct feature *feature, struct prm_features *f,
 			   field_of(feature, f), error);
 }
 
-static void print_number(const struct feature *feature,
-			 const struct prm_features *f, struct text *t)
-{
-	const u32 *number = value_of(feature, f);
-
-	print(t, " %u", *number);
-}
-
 static int parse_options(const struct feature *feature, struct prm_features *f,
 			 char **value, struct text *error)
 {
 	return options_parse(value[0], field_of(feature, f), error);
 }
 
-static void print_options(const struct feature *feature,
-			  const struct prm_features *f, struct text *t)
-{
-	const u32 *bits = value_of(feature, f);
-
-	print(t, " ");
-	options_print(t, *bits);
-}
-
 static int parse_choice(const struct feature *feature, struct prm_features *f,
 			char **value, struct text *error)
 {
 	u32 *flags = field_of(feature, f);
+	size_t i;
 
-	if (!strcmp(value[0], feature->words[1]))
-		*flags |= feature->flag;
-	else if (strcmp(value[0], feature->words[0]))
-		return fail(error, "'%.32s' is no choice, expected %s or %s",
-			    value[0], feature->words[0], feature->words[1]);
-	return 0;
-}
+	for (i = 0; i < ARRAY_SIZE(feature->words) && feature->words[i]; i++) {
+		if (strcasecmp(value[0], feature->words[i]))
+			continue;
+		/* Both ways: the default may have had the other word. */
+		if (i)
+			*flags |= feature->flag;
+		else
+			*flags &= ~feature->flag;
+		return 0;
+	}
 
-static void print_choice(const struct feature *feature,
-			 const struct prm_features *f, struct text *t)
-{
-	const u32 *flags = value_of(feature, f);
-
-	print(t, " %s", feature->words[!!(*flags & feature->flag)]);
+	fail(error, "'%.32s' is no choice, expected", value[0]);
+	for (i = 0; i < ARRAY_SIZE(feature->words) && feature->words[i]; i++)
+		print(error, "%s %s", i ? " or" : "", feature->words[i]);
+	return -EINVAL;
 }
 
 static int parse_key(const struct feature *feature, struct prm_features *f,
@@ -311,14 +289,6 @@ static int parse_key(const struct feature *feature, struct prm_features *f,
 			    "'%.32s' is no key, expected a number of 64 bits other than 0, such as 0xabc1",
 			    value[0]);
 	return 0;
-}
-
-static void print_key(const struct feature *feature,
-		      const struct prm_features *f, struct text *t)
-{
-	const u64 *key = value_of(feature, f);
-
-	print(t, " 0x%llx", (unsigned long long)*key);
 }
 
 static const u8 types[] = {
@@ -357,14 +327,6 @@ static int parse_type(const struct feature *feature, struct prm_features *f,
 		    value[0]);
 }
 
-static void print_type(const struct feature *feature,
-		       const struct prm_features *f, struct text *t)
-{
-	const u8 *type = value_of(feature, f);
-
-	print(t, " %u", *type);
-}
-
 static int parse_aptpl(const struct feature *feature, struct prm_features *f,
 		       char **value, struct text *error)
 {
@@ -378,56 +340,48 @@ static int parse_aptpl(const struct feature *feature, struct prm_features *f,
 	return r;
 }
 
-static void print_aptpl(const struct feature *feature,
-			const struct prm_features *f, struct text *t)
-{
-	const bool *aptpl = value_of(feature, f);
-
-	print(t, " %u", *aptpl);
-}
-
 #define VALUE(kind, field)						\
-	.values = 1, .parse = parse_##kind, .print = print_##kind,	\
+	.values = 1, .parse = parse_##kind,				\
 	.offset = offsetof(struct prm_features, field)
 #define NUMBER(field, low, high)					\
 	VALUE(number, field), .min = low, .max = high
-#define CHOICE(bit, clear, set)						\
-	VALUE(choice, flags), .flag = bit, .words = { clear, set }
+#define CHOICE(bit, ...)						\
+	VALUE(choice, flags), .flag = bit, .words = { __VA_ARGS__ }
 
 /*
- * The order is the order of printing; prm_features.given has a bit for each.
- * retain_attached_hw_handler is what a bio-based target does anyway; tables
- * written for dm-multipath have it.
+ * Those of dm-multipath come first. prm_features.given has a bit for each.
  */
 static const struct feature features[] = {
-	{ "queue_if_no_path", .flag = PRM_F_QUEUE_IF_NO_PATH },
-	{ "retain_attached_hw_handler", .flag = 0 },
+	{ QUEUE_IF_NO_PATH, .flag = PRM_F_QUEUE_IF_NO_PATH },
+	{ "retain_attached_hw_handler", .flag = PRM_F_RETAIN_HANDLER },
+	{ "pg_init_retries", NUMBER(pg_init_retries, 1, 50) },
+	{ "pg_init_delay_msecs", NUMBER(pg_init_delay_ms, 0, 60000) },
+	{ "queue_mode", CHOICE(PRM_F_REQUEST_MODE, "bio", "rq", "mq") },
 	{ "path_check", NUMBER(path_check_s, 0, 3600) },
-	{ "pr_key", VALUE(key, key) },
-	{ "pr_type", VALUE(type, type), .needs_key = true },
-	{ "pr_open", VALUE(options, open), .needs_key = true },
-	{ "pr_open_ro", VALUE(options, open_ro), .needs_key = true },
-	{ "pr_timeout", NUMBER(timeout_s, 1, 110), .needs_key = true },
-	{ "pr_poll", NUMBER(poll_s, 0, 3600), .needs_key = true },
-	{ "pr_shared", .flag = PRM_F_SHARED, .needs_key = true },
+	{ "pr_off", .flag = PRM_F_OFF },
+	{ "pr_key", VALUE(key, key), .mapping = true },
+	{ "pr_type", VALUE(type, type), .mapping = true },
+	{ "pr_open", VALUE(options, open), .mapping = true },
+	{ "pr_open_ro", VALUE(options, open_ro), .mapping = true },
+	{ "pr_timeout", NUMBER(timeout_s, 1, 110), .mapping = true },
+	{ "pr_poll", NUMBER(poll_s, 0, 3600), .mapping = true },
+	{ "pr_shared", .flag = PRM_F_SHARED, .mapping = true },
 	{ "pr_register", CHOICE(PRM_F_REGISTER_AT_OPEN, "configure", "open"),
-	  .needs_key = true },
-	{ "pr_width", NUMBER(width, 0, PRM_MAX_PATHS), .needs_key = true },
+	  .mapping = true },
+	{ "pr_width", NUMBER(width, 0, PRM_MAX_PATHS), .mapping = true },
 	{ "pr_twin", CHOICE(PRM_F_TWIN_TRUST, "fail", "trust"),
-	  .needs_key = true },
-	{ "pr_aptpl", VALUE(aptpl, aptpl), .needs_key = true },
+	  .mapping = true },
+	{ "pr_aptpl", VALUE(aptpl, aptpl), .mapping = true },
 	{ "pr_abort", CHOICE(PRM_F_ABORT_OPTIONAL, "required", "optional"),
-	  .needs_key = true },
+	  .mapping = true },
 };
-
-/* Bit of queue_if_no_path, the first one, in prm_features.given. */
-#define GIVEN_QUEUE	1U
 
 static const struct prm_features feature_defaults = {
 	.type = PR_TYPE_WRITE_EXCLUSIVE_RO,
 	.aptpl = true,
 	.open_ro = PRM_OPEN_BYPASS,
 	.poll_s = 5,
+	.pg_init_delay_ms = PRM_PG_INIT_DELAY_MS,
 };
 
 /* Names in any case, as dm-multipath takes them. */
@@ -530,50 +484,89 @@ static int parse_feature(struct prm_features *f, struct words *w,
 	return 0;
 }
 
-static int check_key(const struct prm_features *f, struct text *error)
+/* Flags that are not about the PR mapping. */
+#define PRM_F_PLAIN	(PRM_F_QUEUE_IF_NO_PATH | PRM_F_RETAIN_HANDLER |	\
+			 PRM_F_REQUEST_MODE | PRM_F_OFF)
+
+static void drop_mapping(struct prm_features *f)
 {
+	struct prm_features off = feature_defaults;
+
+	off.path_check_s = f->path_check_s;
+	off.pg_init_retries = f->pg_init_retries;
+	off.pg_init_delay_ms = f->pg_init_delay_ms;
+	off.flags = f->flags & PRM_F_PLAIN;
+	off.given = f->given;
+	*f = off;
+}
+
+/*
+ * Without a key, or with pr_off, there is no PR mapping: words about it are
+ * an error in the line, and void where the default has them.
+ */
+static int check_mapping(struct prm_features *f, struct text *error)
+{
+	bool off = f->flags & PRM_F_OFF;
 	size_t i;
 
-	if (f->key)
+	if (f->key && !off)
 		return 0;
 	for (i = 0; i < ARRAY_SIZE(features); i++) {
-		if (!features[i].needs_key || !(f->given & (1U << i)))
+		if (!features[i].mapping || !(f->given & (1U << i)))
 			continue;
-		context(error, "%s without pr_key, expected pr_key and a key",
+		context(error, off ?
+			"%s together with pr_off, expected one of the two" :
+			"%s without pr_key, expected pr_key and a key",
 			features[i].name);
 		return -EINVAL;
 	}
+	drop_mapping(f);
 	return 0;
 }
 
-static int parse_features(struct prm_features *f, struct words *w,
-			  struct text *error)
+static int parse_words(struct prm_features *f, struct words w,
+		       const struct prm_features *base, struct text *error)
 {
-	struct words mine;
-	u32 count;
 	int r;
 
-	*f = feature_defaults;
-	context(error, "number of features: ");
-	r = take_count(w, &count, error);
-	if (r)
-		return r;
+	*f = base ? *base : feature_defaults;
+	f->given = 0;
+	/* A default that is off has no key to drop, and leaves the line its own. */
+	f->flags &= ~PRM_F_OFF;
 
-	mine = take_words(w, count);
-	while (mine.left) {
-		r = parse_feature(f, &mine, error);
+	while (w.left) {
+		r = parse_feature(f, &w, error);
 		if (r)
 			return r;
 	}
+	return check_mapping(f, error);
+}
+
+static int parse_features(struct prm_table *t, struct words *w,
+			  const struct prm_features *base, struct text *error)
+{
+	struct words mine;
+	int r;
+
+	context(error, "number of features: ");
+	r = take_count(w, &t->feature_argc, error);
+	if (r)
+		return r;
+
+	mine = take_words(w, t->feature_argc);
+	t->feature_argv = mine.next;
+	r = parse_words(&t->features, mine, base, error);
+	if (r)
+		return r;
 
 	/* The likeliest slip deserves better than "no number". */
 	if (w->left && feature_find(*w->next)) {
 		context(error,
 			"number of features: '%u' leaves out '%.32s', expected a count of all their words",
-			count, *w->next);
+			t->feature_argc, *w->next);
 		return -EINVAL;
 	}
-	return check_key(f, error);
+	return 0;
 }
 
 static int parse_hw_handler(struct prm_table *t, struct words *w,
@@ -595,12 +588,24 @@ static int parse_hw_handler(struct prm_table *t, struct words *w,
 	return 0;
 }
 
+/* What a selector said about the last of @count words. */
+static int fail_word(struct text *error, u32 count, char **word,
+		     const char *expected)
+{
+	if (!count)
+		return fail(error, "no word, expected %s", expected);
+	return fail(error, "'%.32s' is wrong, expected %s", word[count - 1],
+		    expected);
+}
+
 static int parse_selector(struct prm_group_line *group, u32 number,
 			  struct words *w, struct text *error)
 {
-	const struct path_selector *s;
+	const struct path_selector *selector, *s;
+	const char *expected = NULL;
+	struct words mine;
 	const char *name;
-	u32 i, count;
+	u32 i, most;
 	int r;
 
 	context(error, "group %u: ", number);
@@ -608,23 +613,38 @@ static int parse_selector(struct prm_group_line *group, u32 number,
 		return fail(error, "the line ends here, expected a path selector");
 
 	name = take(w);
-	group->selector = path_selector_find(name);
-	if (!group->selector) {
+	selector = path_selector_find(name);
+	if (!selector) {
 		fail(error, "'%.32s' is no path selector, expected", name);
 		for (i = 0; (s = path_selector_at(i)); i++)
 			print(error, "%s %s", i ? " or" : "", s->name);
 		return -EINVAL;
 	}
 
+	group->selector = selector;
 	context(error, "group %u: number of selector words: ", number);
-	r = take_count(w, &count, error);
-	if (!r && count)
-		r = fail(error, "'%u' is too many, expected 0", count);
-	return r;
+	r = take_count(w, &group->words, error);
+	if (r)
+		return r;
+	most = selector->group_args ? selector->group_words : 0;
+	if (group->words > most)
+		return fail(error, "'%u' is too many, expected at most %u",
+			    group->words, most);
+
+	if (!selector->group_args)
+		return 0;
+
+	mine = take_words(w, group->words);
+	context(error, "group %u: %s: ", number, selector->name);
+	/* One word more each time, so that the error names the wrong one. */
+	for (i = mine.left ? 1 : 0; i <= mine.left; i++)
+		if (selector->group_args(&group->args, i, mine.next, &expected))
+			return fail_word(error, i, mine.next, expected);
+	return 0;
 }
 
-static int parse_path(struct prm_table *t, u32 group, u32 path_words,
-		      struct words *w, struct text *error)
+static int parse_path(struct prm_table *t, u32 group, struct words *w,
+		      struct text *error)
 {
 	const struct path_selector *selector = t->group[group].selector;
 	struct prm_path_line *path = &t->path[t->paths];
@@ -640,14 +660,11 @@ static int parse_path(struct prm_table *t, u32 group, u32 path_words,
 			return fail(error, "already in group %u, expected every path once",
 				    t->path[i].group + 1);
 
-	mine = take_words(w, path_words);
+	mine = take_words(w, t->group[group].path_words);
 	path->slot.path = t->paths;
-	path->has_repeat = mine.left > 0;
-	if (selector->path_args(&path->slot, mine.left, mine.next, &expected)) {
-		while (mine.left)
-			print(error, "'%.32s' ", take(&mine));
-		return fail(error, "is wrong, expected %s", expected);
-	}
+	for (i = mine.left ? 1 : 0; i <= mine.left; i++)
+		if (selector->path_args(&path->slot, i, mine.next, &expected))
+			return fail_word(error, i, mine.next, expected);
 	t->paths++;
 	return 0;
 }
@@ -657,7 +674,7 @@ static int parse_group(struct prm_table *t, u32 index, struct words *w,
 {
 	struct prm_group_line *group = &t->group[index];
 	u32 number = index + 1;
-	u32 i, path_words;
+	u32 i;
 	int r;
 
 	r = parse_selector(group, number, w, error);
@@ -673,19 +690,20 @@ static int parse_group(struct prm_table *t, u32 index, struct words *w,
 			    group->paths, t->paths + group->paths, PRM_MAX_PATHS);
 
 	context(error, "group %u: number of path words: ", number);
-	r = take_number(w, 0, group->selector->table_args, &path_words, error);
+	r = take_number(w, 0, group->selector->path_words, &group->path_words,
+			error);
 	if (r)
 		return r;
 
 	/* Both counts are small by now: no overflow. */
 	context(error, "group %u: paths: ", number);
-	if (w->left < group->paths * (1 + path_words))
+	if (w->left < group->paths * (1 + group->path_words))
 		return fail(error, "the line has %u more words, expected %u",
-			    w->left, group->paths * (1 + path_words));
+			    w->left, group->paths * (1 + group->path_words));
 
 	group->first_path = t->paths;
 	for (i = 0; i < group->paths; i++) {
-		r = parse_path(t, index, path_words, w, error);
+		r = parse_path(t, index, w, error);
 		if (r)
 			return r;
 	}
@@ -739,19 +757,20 @@ static int check_type(const struct prm_table *t, struct text *error)
  * @t: the result; its strings point into @argv
  * @argc: number of words
  * @argv: the words after the target's name
+ * @base: features that hold where the line says nothing, NULL for none
  * @error: which word is wrong, why, and what was expected; empty on success
  *
  * Return: 0 or -EINVAL.
  */
 int prm_table_parse(struct prm_table *t, unsigned int argc, char **argv,
-		    char error[PRM_ERROR_LEN])
+		    const struct prm_features *base, char error[PRM_ERROR_LEN])
 {
 	struct text text = { .buf = error, .size = PRM_ERROR_LEN };
 	struct words words = { .left = argc, .next = argv };
 	int r;
 
 	memset(t, 0, sizeof(*t));
-	r = parse_features(&t->features, &words, &text);
+	r = parse_features(t, &words, base, &text);
 	if (!r)
 		r = parse_hw_handler(t, &words, &text);
 	if (!r)
@@ -765,36 +784,72 @@ int prm_table_parse(struct prm_table *t, unsigned int argc, char **argv,
 }
 
 /**
+ * prm_features_parse - read feature words that stand alone
+ * @f: the result
+ * @argc: number of words, 0 for the defaults
+ * @argv: the words, without their number in front
+ * @error: which word is wrong, why, and what was expected; empty on success
+ *
+ * Return: 0 or -EINVAL.
+ */
+int prm_features_parse(struct prm_features *f, unsigned int argc, char **argv,
+		       char error[PRM_ERROR_LEN])
+{
+	struct text text = { .buf = error, .size = PRM_ERROR_LEN };
+	struct words words = { .left = argc, .next = argv };
+	int r;
+
+	r = parse_words(f, words, NULL, &text);
+	if (!r)
+		error[0] = '\0';
+	return r;
+}
+
+/* Step over blanks to a word; its length, 0 at the end. */
+static size_t find_word(const char **at)
+{
+	*at += strspn(*at, " ");
+	return strcspn(*at, " ");
+}
+
+/* No feature has a value that looks like this name. */
+static bool is_queue_word(const char *word, size_t len)
+{
+	return len == strlen(QUEUE_IF_NO_PATH) &&
+	       !strncasecmp(word, QUEUE_IF_NO_PATH, len);
+}
+
+/**
  * prm_features_print - the feature part of a table line
- * @f: features
+ * @words: as written, with blanks between them
  * @queue_if_no_path: its present state, which messages change
  * @buf: for "<#words> <word>..."
  * @size: of @buf
  *
  * Return: the length of the text, like snprintf.
  */
-int prm_features_print(const struct prm_features *f, bool queue_if_no_path,
+int prm_features_print(const char *words, bool queue_if_no_path,
 		       char *buf, size_t size)
 {
 	struct text text = { .buf = buf, .size = size };
-	u32 given = f->given & ~GIVEN_QUEUE;
-	u32 words = 0;
-	size_t i;
+	bool missing = queue_if_no_path;
+	const char *at;
+	u32 count = 0;
+	size_t len;
 
-	if (queue_if_no_path)
-		given |= GIVEN_QUEUE;
-
-	for (i = 0; i < ARRAY_SIZE(features); i++)
-		if (given & (1U << i))
-			words += 1 + features[i].values;
-
-	print(&text, "%u", words);
-	for (i = 0; i < ARRAY_SIZE(features); i++) {
-		if (!(given & (1U << i)))
-			continue;
-		print(&text, " %s", features[i].name);
-		if (features[i].print)
-			features[i].print(&features[i], f, &text);
+	for (at = words; (len = find_word(&at)); at += len) {
+		if (!is_queue_word(at, len))
+			count++;
+		else
+			missing = false;
 	}
+	count += queue_if_no_path;
+
+	print(&text, "%u", count);
+	if (missing)
+		print(&text, " " QUEUE_IF_NO_PATH);
+	for (at = words; (len = find_word(&at)); at += len)
+		if (queue_if_no_path || !is_queue_word(at, len))
+			print(&text, " %.*s", (int)len, at);
 	return text.len;
 }

@@ -15,7 +15,7 @@
 
 #define PRM_MAX_PATHS		64
 #define PRM_MAX_GROUPS		64
-#define PRM_ERROR_LEN		256	/* holds the list of all features */
+#define PRM_ERROR_LEN		320	/* holds the list of all features */
 
 /* Feature bits of struct prm_features. */
 enum prm_feature_flag {
@@ -24,7 +24,12 @@ enum prm_feature_flag {
 	PRM_F_REGISTER_AT_OPEN	= 1 << 2,	/* pr_register open */
 	PRM_F_TWIN_TRUST	= 1 << 3,	/* pr_twin trust */
 	PRM_F_ABORT_OPTIONAL	= 1 << 4,	/* pr_abort optional */
+	PRM_F_RETAIN_HANDLER	= 1 << 5,	/* retain_attached_hw_handler */
+	PRM_F_REQUEST_MODE	= 1 << 6,	/* queue_mode rq or mq: accepted, bios it is */
+	PRM_F_OFF		= 1 << 7,	/* pr_off: no PR mapping, whatever the default */
 };
+
+#define PRM_PG_INIT_DELAY_MS	2000	/* unless pg_init_delay_msecs is given */
 
 /**
  * struct prm_features - the feature words of a table line
@@ -36,9 +41,10 @@ enum prm_feature_flag {
  * @poll_s: pr_poll, default 5, 0 = off
  * @width: pr_width, registrations in flight at once, default 0 = all
  * @path_check_s: path_check, default 0 = off
+ * @pg_init_retries: pg_init_retries, 1 to 50; default 0 = none
+ * @pg_init_delay_ms: pg_init_delay_msecs, 0 to 60000, default PRM_PG_INIT_DELAY_MS
  * @flags: enum prm_feature_flag
- * @given: bit n set: entry n of the feature table was in the line, so that the
- *	table status prints the same words again
+ * @given: bit n set: entry n of the feature table was in the line
  */
 struct prm_features {
 	u64 key;
@@ -50,6 +56,8 @@ struct prm_features {
 	u32 poll_s;
 	u32 width;
 	u32 path_check_s;
+	u32 pg_init_retries;
+	u32 pg_init_delay_ms;
 	u32 flags;
 	u32 given;
 };
@@ -57,6 +65,9 @@ struct prm_features {
 /* One parsed group or path; the strings point into the caller's argv. */
 struct prm_group_line {
 	const struct path_selector *selector;
+	struct path_group_args args;	/* the selector's words, parsed */
+	u32 words;		/* how many the line had, to print as many again */
+	u32 path_words;		/* likewise, per path */
 	u32 first_path;		/* index of its first path in prm_table.path */
 	u32 paths;
 };
@@ -65,11 +76,12 @@ struct prm_path_line {
 	const char *name;	/* "8:16" or "/dev/sdb" */
 	u32 group;
 	struct path_slot slot;	/* the selector's words, parsed */
-	bool has_repeat;	/* the line had the word: print it again */
 };
 
 struct prm_table {
 	struct prm_features features;
+	u32 feature_argc;	/* the words as written, to print them again */
+	char **feature_argv;
 	const char *hw_handler;	/* NULL or "alua" ... */
 	u32 hw_argc;		/* its arguments, without its name: kept for printing */
 	char **hw_argv;
@@ -83,16 +95,25 @@ struct prm_table {
 /*
  * Parse a whole table line. 0, or -EINVAL with a message in @error that names
  * the word, what was wrong with it, and what was expected. @t is large: the
- * caller allocates it.
+ * caller allocates it. @base: features that hold where the line says nothing
+ * (the module's default), NULL for none.
  */
 int prm_table_parse(struct prm_table *t, unsigned int argc, char **argv,
-		    char error[PRM_ERROR_LEN]);
+		    const struct prm_features *base, char error[PRM_ERROR_LEN]);
 /*
- * Print "<#words> <word>..." as given, in the order of the feature table and
- * without a blank at the end; returns the length like snprintf.
- * @queue_if_no_path decides about that word, since messages change it.
+ * Feature words alone, without their number: the module's default. No word is
+ * fine and gives the defaults.
  */
-int prm_features_print(const struct prm_features *f, bool queue_if_no_path,
+int prm_features_parse(struct prm_features *f, unsigned int argc, char **argv,
+		       char error[PRM_ERROR_LEN]);
+/*
+ * Print "<#words> <word>..." for the table status: @words (as written, with blanks
+ * between them) verbatim and in their order, because multipathd reloads a map
+ * whose features come back in another form; but queue_if_no_path stands there
+ * only while @queue_if_no_path, at its place or else in front, since messages
+ * change it. No blank at the end; returns the length like snprintf.
+ */
+int prm_features_print(const char *words, bool queue_if_no_path,
 		       char *buf, size_t size);
 /*
  * "forced,retain" and back. "default" is no bit. -EINVAL with @error set; the

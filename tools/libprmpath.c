@@ -24,7 +24,6 @@
 #define ARRAY_SIZE(a)	(sizeof(a) / sizeof((a)[0]))
 
 #define CONTROL_PATH	"/dev/" PRM_CONTROL_NAME
-#define TARGET_NAME	"prmpath"
 
 /* Set errno and, if somebody wants to know, the text. Always -1. */
 __attribute__((format(printf, 3, 4)))
@@ -586,15 +585,16 @@ static int scan_path(struct scan *s, struct prm_path *p, uint32_t words)
 		return -1;
 	p->active = letter == 'A';
 	word = "";
+	/* The selector's words come first, as dm-multipath has them. */
 	if (words) {
+		if (skip_words(s, words - 1, "a path's word"))
+			return -1;
 		word = scan_word(s, "a path's registration");
 		if (!word)
 			return -1;
 	}
 	p->registration = strdup(word);
-	if (!p->registration)
-		return fail_memory(s->err);
-	return words ? skip_words(s, words - 1, "a path's word") : 0;
+	return p->registration ? 0 : fail_memory(s->err);
 }
 
 static int scan_group(struct scan *s, struct prm_status *st, uint32_t group)
@@ -783,6 +783,14 @@ static int name_task(struct dm_task *task, const char *dev,
 	return fail_memory(err);
 }
 
+/* Both names of the module's target; dm-multipath's own has no PR words. */
+static bool is_ours(const char *type, const char *status)
+{
+	if (!strcmp(type, "prmpath"))
+		return true;
+	return !strcmp(type, "multipath") && strstr(status, " pr=");
+}
+
 /* The status line of the prmpath target in @task's answer. */
 static const char *target_line(struct dm_task *task, struct prm_error *err)
 {
@@ -796,7 +804,7 @@ static const char *target_line(struct dm_task *task, struct prm_error *err)
 	do {
 		next = dm_get_next_target(task, next, &start, &length, &type,
 					  &params);
-		if (type && params && !strcmp(type, TARGET_NAME))
+		if (type && params && is_ours(type, params))
 			return params;
 		if (type && !other)
 			other = type;

@@ -333,7 +333,7 @@ static void test_status_other_versions(void **state)
 	prm_status_free(st);
 
 	st = prm_status_parse("7 0 0 pr=1 state=new options=forced,other "
-			      "twin=a=b flag 0 1 1 A 0 1 3 8:0 A 0 pending x y",
+			      "twin=a=b flag 0 1 1 A 0 1 3 8:0 A 0 x y pending",
 			      NULL);
 	assert_non_null(st);
 	assert_int_equal(st->state, PRM_STATE_OTHER);
@@ -638,6 +638,13 @@ static const struct fake_device some_devices[] = {
 	{ 0 },
 };
 
+/* Under the name that multipathd knows: ours has PR words, dm-multipath has not. */
+static const struct fake_device multipath_devices[] = {
+	{ "theirs", "multipath", "2 0 0 0 1 1 A 0 1 0 8:16 A 0", 0 },
+	{ "ours", "multipath", "3 0 0 pr=0 0 1 1 A 0 1 2 8:48 A 0 7 off", 0 },
+	{ 0 },
+};
+
 static const struct fake_device odd_devices[] = {
 	{ "q\"\\\n\x01\xff\xc3", "prmpath", LINE, 0 },
 	{ "\xc3\xa4 \xe2\x82\xac \xf0\x9f\x98\x80", "prmpath",
@@ -678,6 +685,14 @@ static void test_status_get(void **state)
 	prm_status_free(st);
 
 	check_status_fails("none", ENXIO, "no such");
+	fake_devices = multipath_devices;
+	st = prm_status_get("ours", NULL);
+	assert_non_null(st);
+	assert_string_equal(st->path[0].registration, "off");
+	prm_status_free(st);
+	check_status_fails("theirs", ENOTTY, "'multipath'");
+
+	fake_devices = some_devices;
 	check_status_fails("", ENXIO, "empty");
 	check_status_fails("root", ENOTTY, "'linear'");
 	check_status_fails("empty", ENOTTY, "no table");

@@ -176,10 +176,14 @@ class Wire:
 
 
 class Vm:
-    """One guest. links is a list of (wire, end)."""
+    """One guest. links is a list of (wire, end).
 
-    def __init__(self, kernel, name='vm', cpus=1, mem=640, links=()):
+    icount: one instruction takes one nanosecond of guest time; needs cpus=1.
+    """
+
+    def __init__(self, kernel, name='vm', cpus=1, mem=640, links=(), icount=False):
         self.kernel, self.name, self.cpus, self.mem, self.links = kernel, name, cpus, mem, links
+        self.icount = icount
         self.process = None
 
     def start(self):
@@ -224,7 +228,8 @@ class Vm:
         disks = [option for image in (CACHE / 'image/root.squashfs', kernel / 'modules.squashfs')
                  for option in ('-drive', f'file={image},format=raw,if=virtio,readonly=on')]
         return ['setpriv', '--pdeathsig', 'KILL', 'qemu-system-x86_64',
-                '-machine', 'q35', '-accel', 'tcg,thread=multi,tb-size=256', '-cpu', 'qemu64,+rdrand',
+                '-machine', 'q35', '-accel', f'tcg,thread={"single" if self.icount else "multi"},tb-size=256',
+                *(['-icount', 'shift=0,sleep=off'] if self.icount else []), '-cpu', 'qemu64,+rdrand',
                 '-smp', str(self.cpus), '-m', str(self.mem),
                 '-nodefaults', '-display', 'none', '-no-reboot',
                 '-kernel', kernel / 'vmlinuz', '-initrd', kernel / 'initramfs',

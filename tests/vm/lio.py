@@ -52,6 +52,34 @@ class Backstore:
         self.vm.check(f'rmdir {self.path}')
 
 
+class AluaGroup:
+    """A target port group; ports join by IscsiTarget.join()."""
+    STATES = {'optimized': 0, 'nonoptimized': 1, 'standby': 2, 'unavailable': 3, 'offline': 14}
+    TYPES = {'implicit': 1, 'explicit': 2, 'both': 3}
+
+    def __init__(self, backstore, number, kind='both', state='optimized'):
+        self.vm, self.name = backstore.vm, f'group{number}'
+        self.path = f'{backstore.path}/alua/{self.name}'
+        # The target takes a state from its administrator only while implicit changes are on.
+        self.vm.check(f'''set -e
+            mkdir {self.path}
+            echo {number} > {self.path}/tg_pt_gp_id
+            echo 0 > {self.path}/nonop_delay_msecs
+            echo {self.TYPES['implicit']} > {self.path}/alua_access_type
+            echo {self.STATES[state]} > {self.path}/alua_access_state
+            echo {self.TYPES[kind]} > {self.path}/alua_access_type''')
+
+    def become(self, state):
+        self.vm.check(f'echo {self.STATES[state]} > {self.path}/alua_access_state')
+
+    def state(self):
+        number = int(self.vm.check(f'cat {self.path}/alua_access_state'))
+        return next(name for name, value in self.STATES.items() if value == number)
+
+    def remove(self):
+        self.vm.check(f'rmdir {self.path}')
+
+
 class LoopPath(Path):
     """tcm_loop: cut means commands end with DID_TRANSPORT_DISRUPTED."""
 
@@ -153,6 +181,10 @@ class IscsiTarget:
                 rmdir {tpg}/lun/lun_0 {tpg} {tpg.rsplit("/", 1)[0]}''')
         self.vm.check('\n'.join(script))
         self.backstore.remove()
+
+    def join(self, path, group):
+        """Put the port of a path into an ALUA group."""
+        self.vm.check(f'echo {group.name} > {self.tpgs[path]}/lun/lun_0/alua_tg_pt_gp')
 
     def restart(self):
         """A target that lost everything but its identity; initiators log in again by themselves."""

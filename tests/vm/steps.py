@@ -2,7 +2,7 @@
 """Steps that many cases share."""
 import re
 
-from harness import expect, poll
+from harness import Host, Path, expect, poll
 
 PRMPATH = '/prm/build/tools/prmpath'
 EXTENDED_OPEN = 'python3 /prm/tests/vm/guest/extended-open.py'
@@ -159,3 +159,29 @@ class Commands:
     def pr_out(self):
         """Service actions of PERSISTENT RESERVE OUT, in order."""
         return [action for code, action in self.pr() if code == PR_OUT]
+
+
+class ScsiDebug:
+    """scsi_debug in a guest without a LUN: host t.a, whose paths are ports of one disk."""
+
+    def __init__(self, t, paths=2, options=''):
+        # One store for all hosts, and one name: vpd_use_hostno.
+        t.vm.check(f'modprobe scsi_debug add_host={paths} vpd_use_hostno=0 dev_size_mb=64 '
+                   f'ndelay=20000 {options}', timeout=120)
+        t.cleanup(t.vm.check, 'udevadm settle; modprobe -r scsi_debug')
+        names = poll(lambda: self.disks(t.vm, paths), 30, 'disks of scsi_debug')
+        t.vm.check('udevadm settle')
+        self.vm = t.vm
+        self.paths = [Path(t.vm, number, f'/dev/{name}') for number, name in enumerate(names)]
+        t.a = Host('a', t.vm, self.paths)
+        t.cleanup(t.remove_devices, t.a)
+
+    @staticmethod
+    def disks(vm, count):
+        names = vm.run('ls -d /sys/bus/pseudo/drivers/scsi_debug/adapter*/host*/target*/*:0/block/* '
+                       '2>/dev/null')[1].split()
+        return [name.rsplit('/', 1)[1] for name in names] if len(names) == count else None
+
+    def address(self, path):
+        """H:C:T:L of a path."""
+        return self.vm.check(f'basename $(readlink /sys/block/{path.name}/device)').strip()
