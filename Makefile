@@ -5,7 +5,8 @@
 #				newest, unpacked in the cache; or KDIR=<headers>
 # make install			module, command, library (PREFIX, DESTDIR)
 # make demo			three VMs tell what this is for
-# make check			all tests; check-unit: those that need no VM
+# make check			all tests but the longest; check-unit: those that need no VM;
+#				check-long: all
 # make bench, make lint, make deps, make clean, make clean-cache
 
 VERSION = $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
@@ -123,6 +124,10 @@ check: guests
 	$(MAKE) --no-print-directory $(UNIT_TESTS)
 	tests/run unit vm
 
+check-long: guests
+	$(MAKE) --no-print-directory $(UNIT_TESTS)
+	tests/run unit vm long
+
 demo: guests
 	tests/demo/run
 
@@ -164,5 +169,5 @@ clean:
 clean-cache:
 	rm -rf $(CACHE)
 
-.PHONY: all modules tools install check-unit check guests demo bench lint deps clean clean-cache
+.PHONY: all modules tools install check-unit check check-long guests demo bench lint deps clean clean-cache
 .SECONDARY:

@@ -125,8 +125,10 @@ static struct target_path *choose_path(struct target *t, const struct bio *bio)
 	if (bio && current->plug && current->plug->rq_count &&
 	    bio->bi_iter.bi_sector == cursor->next)
 		path = same_path(t, set, cursor, bio);
-	if (!path)
+	if (!path) {
+		cursor->run = 0;
 		path = next_path(t, set, cursor, bio);
+	}
 	if (bio)
 		path_went(cursor, cursor->slot, bio->bi_iter.bi_sector, bio_sectors(bio));
 	put_cpu_ptr(t->cursor);

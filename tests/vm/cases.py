@@ -12,9 +12,9 @@ REGISTRY = []
 
 
 class Case:
-    def __init__(self, function, topology, rules, cpus, module, kernels, layout):
+    def __init__(self, function, topology, rules, cpus, module, kernels, long, layout):
         self.function, self.topology, self.rules = function, topology, rules
-        self.module, self.kernels, self.layout = module, kernels, layout
+        self.module, self.kernels, self.long, self.layout = module, kernels, long, layout
         self.vms = TOPOLOGIES[topology].vms, cpus
         self.file = inspect.getsourcefile(function).rsplit('/', 1)[1][:-3]
         self.name = f'{self.file}.{function.__name__}'
@@ -23,15 +23,16 @@ class Case:
             raise SystemExit(f'{self.name} has no docstring')
 
 
-def case(topology, rules, cpus=1, module=True, kernels=('6.1', '6.12'), **layout):
+def case(topology, rules, cpus=1, module=True, kernels=('6.1', '6.12'), long=False, **layout):
     """Register a case.
 
     topology: tcm_loop, iscsi_loop, three_hosts or bare (a guest without a LUN);
     rules: what of the specification it checks; module: load dm-prmpath;
+    long: only in make check-long, or when CASES asks for it;
     layout: passed to the topology, for instance paths=4, hosts=('a', 'b').
     """
     def register(function):
-        REGISTRY.append(Case(function, topology, rules, cpus, module, kernels, layout))
+        REGISTRY.append(Case(function, topology, rules, cpus, module, kernels, long, layout))
         return function
     return register
 
