@@ -780,7 +780,8 @@ static int register_multipath(void)
 {
 	int r = multipath ? dm_register_target(&multipath_target) : 0;
 
-	if (r == -EEXIST)
+	/* A name in use is all that can go wrong. */
+	if (r)
 		DMERR("multipath=1: dm-multipath is loaded, expected modprobe -r dm-multipath before");
 	return r;
 }

@@ -110,6 +110,7 @@ struct path_past {
  * @slot: the last choice, for path_stay()
  * @run: sectors of the run that ends at @next
  * @next: the sector after the last I/O
+ * @ended: the sector after the I/O that ended last; the caller writes it
  * @past: by the caller's path numbers; there only if a selector needs the load
  */
 struct path_cursor {
@@ -120,6 +121,7 @@ struct path_cursor {
 	u32 slot;
 	u32 run;
 	u64 next;
+	u64 ended;
 	struct path_past past[];
 };
 
@@ -203,15 +205,16 @@ static inline void path_went(struct path_cursor *cursor, u32 slot, u64 sector, u
 }
 
 /*
- * Whether an I/O at @sector goes on where the last one ended, and so should
- * take the same path, where both can be merged: up to @limit sectors, which is
- * the largest request that the path takes. If not, a new run begins with it,
- * also when it goes on there.
+ * Whether an I/O at @sector goes on behind the last one, which is still on its
+ * way, and so should take the same path, where both can be merged: up to @limit
+ * sectors, which is the largest request that the path takes. If not, a new run
+ * begins with it, also when it goes on there.
  */
 static inline bool path_stay(struct path_cursor *cursor, u64 sector, u32 sectors,
 			     u32 limit)
 {
-	if (sector == cursor->next && cursor->run + sectors <= limit)
+	if (sector == cursor->next && sector != cursor->ended &&
+	    cursor->run + sectors <= limit)
 		return true;
 	cursor->run = 0;
 	return false;

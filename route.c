@@ -54,8 +54,8 @@ static const struct path_load *load_row(void *context, u32 cpu)
 }
 
 /*
- * Sequential I/O that the submitter has plugged stays on one path, since the
- * requests of a plug merge below only if they meet there.
+ * Sequential I/O that the submitter batches stays on one path, since requests merge
+ * below only if they meet there.
  */
 static struct target_path *same_path(struct target *t, const struct path_set *set,
 				     struct path_cursor *cursor, const struct bio *bio)
@@ -122,8 +122,7 @@ static struct target_path *choose_path(struct target *t, const struct bio *bio)
 	if (unlikely(!set->count))
 		goto out;
 	cursor = get_cpu_ptr(t->cursor);
-	if (bio && current->plug && current->plug->rq_count &&
-	    bio->bi_iter.bi_sector == cursor->next)
+	if (bio && current->plug && bio->bi_iter.bi_sector == cursor->next)
 		path = same_path(t, set, cursor, bio);
 	if (!path) {
 		cursor->run = 0;
@@ -369,6 +368,8 @@ int route_end_io(struct dm_target *ti, struct bio *bio, blk_status_t *error)
 		return DM_ENDIO_DONE;
 	if (t->needs & PATH_NEEDS_LOAD)
 		count_end(t, io);
+	/* For path_stay(); on another CPU it is missed, and a run lasts longer. */
+	this_cpu_write(t->cursor->ended, io->iter.bi_sector + (io->iter.bi_size >> SECTOR_SHIFT));
 	if (likely(!*error))
 		return DM_ENDIO_DONE;
 	if (*error == BLK_STS_RESV_CONFLICT) {

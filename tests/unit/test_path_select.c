@@ -1424,6 +1424,13 @@ static void test_stay(void **state)
 	assert_true(path_stay(&cursor, 4104, 1016, 1024));
 	assert_false(path_stay(&cursor, 2024, 8, 1024));
 	path_went(&cursor, 1, 4096, 8);
+	cursor.ended = 2032;
+	assert_true(path_stay(&cursor, 4104, 8, 16));
+	/* nothing merges with what has ended */
+	cursor.ended = 4104;
+	assert_false(path_stay(&cursor, 4104, 8, 16));
+	path_went(&cursor, 1, 4096, 8);
+	cursor.ended = 0;
 	assert_true(path_stay(&cursor, 4104, 8, 16));
 	assert_false(path_stay(&cursor, 4104, 8, 15));
 	assert_false(path_stay(&cursor, 4104, 8, 0));
