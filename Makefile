@@ -141,7 +141,7 @@ bench: guests
 CHECKPATCH = $(CACHE)/checkpatch/checkpatch.pl --no-tree --strict --terse --quiet --no-summary \
 	--show-types --ignore
 KERNEL_C = $(filter-out trace.h,$(wildcard *.c *.h uapi/*.h))
-USER_C = $(wildcard tools/*.[ch] tests/unit/*.[ch] tests/sim/*.[ch])
+USER_C = $(wildcard tools/*.[ch] tests/unit/*.[ch] tests/sim/*.[ch] tests/bench/*.c)
 
 lint: deps $(addprefix lint-,$(LINES))
 	@scripts/kernels checkpatch
