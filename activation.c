@@ -185,13 +185,16 @@ static void path_work(struct work_struct *work)
 						    struct activation_path, work);
 	struct activation *a = path->activation;
 	unsigned long flags;
+	u64 bit = path_bit(path->index);
 	unsigned int noio;
-	bool wanted;
+	bool queued, wanted;
 
 	spin_lock_irqsave(&a->lock, flags);
-	a->queued &= ~path_bit(path->index);
-	wanted = current_round(path);
-	if (!wanted) {
+	/* new_round() may have queued a work that was already on its way here. */
+	queued = a->queued & bit;
+	a->queued &= ~bit;
+	wanted = queued && current_round(path);
+	if (queued && !wanted) {
 		a->ops->again(a->owner);
 		finish(path);
 	}
@@ -254,7 +257,8 @@ void activation_set_path(struct activation *a, u32 path, struct block_device *bd
  * activation_stop - start nothing more, and wait for what is going on
  * @a: the object
  *
- * Bounded by the handlers' own command time-outs.
+ * What has been handed to a handler must come back before its memory can go: this
+ * takes as long as the handler's own commands, and says so when that is long.
  *
  * Context: may sleep.
  */
@@ -271,11 +275,15 @@ void activation_stop(struct activation *a)
 		if (!cancel_delayed_work_sync(&a->path[i].work))
 			continue;
 		spin_lock_irqsave(&a->lock, flags);
-		a->queued &= ~path_bit(i);
-		finish(&a->path[i]);
+		if (a->queued & path_bit(i)) {
+			a->queued &= ~path_bit(i);
+			finish(&a->path[i]);
+		}
 		spin_unlock_irqrestore(&a->lock, flags);
 	}
-	wait_event(a->idle, !READ_ONCE(a->busy));
+	while (!wait_event_timeout(a->idle, !READ_ONCE(a->busy), PATIENCE))
+		pr_warn("device-mapper: prmpath: still waiting for hardware handlers, paths %#llx\n",
+			READ_ONCE(a->busy));
 	/* The last callback may not have left the lock yet. */
 	spin_lock_irqsave(&a->lock, flags);
 	spin_unlock_irqrestore(&a->lock, flags);
@@ -313,17 +321,18 @@ void activation_destroy(struct activation *a)
  * @a: the object
  * @group: the group in use; another one than before starts anew
  * @paths: its usable paths, bits of path numbers
+ * @lost: those that failed since the last time, even if they work again
  * @second: it is a second choice, since the storage said that it is busy: start after
  *	a delay
- * @needed: there is I/O for it; without, nothing is started, so that a host that only
- *	looks on moves nothing on the storage
+ * @needed: there is I/O for it; without, only paths of a group that is up already are
+ *	brought up, so that a host that only looks on moves nothing on the storage
  *
  * Starts the activation of those that are not ready; the ops tell when to ask again.
  *
  * Context: any.
  * Return: those of @paths that are ready.
  */
-u64 activation_ready(struct activation *a, u32 group, u64 paths, bool second,
+u64 activation_ready(struct activation *a, u32 group, u64 paths, u64 lost, bool second,
 		     bool needed)
 {
 	u32 delay_ms = second ? max_t(u32, a->delay_ms, BUSY_DELAY_MS) : 0;
@@ -335,9 +344,9 @@ u64 activation_ready(struct activation *a, u32 group, u64 paths, bool second,
 	if (a->group != group)
 		new_round(a, group);
 	a->second = second;
-	a->ready &= paths;
+	a->ready &= paths & ~lost;
 	ready = a->ready;
-	if (needed && !a->stopped && !a->old)
+	if ((needed || ready) && !a->stopped && !a->old)
 		todo = paths & ~a->ready & ~a->busy;
 	for (i = 0; i < a->paths; i++) {
 		if (!(todo & path_bit(i)))

@@ -32,7 +32,7 @@ struct activation *activation_create(const struct activation_ops *ops, void *own
 				     u32 paths, u32 retries, u32 delay_ms);
 void activation_set_path(struct activation *a, u32 path, struct block_device *bdev);
 void activation_destroy(struct activation *a);
-u64 activation_ready(struct activation *a, u32 group, u64 paths, bool second,
+u64 activation_ready(struct activation *a, u32 group, u64 paths, u64 lost, bool second,
 		     bool needed);
 void activation_forget(struct activation *a);
 void activation_stop(struct activation *a);

@@ -254,8 +254,6 @@ static int add_path(struct target *t, u32 i, const struct prm_table *table,
 	if (IS_ERR(lun_path))
 		return PTR_ERR(lun_path);
 	path->lun_path = lun_path;
-	path->failures = atomic_read(&lun_path->fail_count);
-	path->failed_told = test_bit(LUN_PATH_FAILED, &lun_path->flags);
 	for (j = 0; j < i; j++)
 		if (t->path[j].lun_path == lun_path) {
 			scnprintf(error, PRM_ERROR_LEN, "path %s is in the table twice", name);
@@ -466,6 +464,14 @@ static void target_resume(struct dm_target *ti)
 		paths[i] = t->path[i].lun_path;
 	lun_activate(t->lun, &t->client, &t->features, paths, t->paths);
 	kfree(paths);
+	/* What a path was under another table is no news under this one. */
+	for (i = 0; !t->live && i < t->paths; i++) {
+		const struct lun_path *path = t->path[i].lun_path;
+
+		WRITE_ONCE(t->path[i].failures, atomic_read(&path->fail_count));
+		WRITE_ONCE(t->path[i].failed_told, test_bit(LUN_PATH_FAILED, &path->flags));
+	}
+	t->live = true;
 	route_kick(t);
 }
 
@@ -692,10 +698,8 @@ static int target_prepare_ioctl(struct dm_target *ti, struct block_device **bdev
 	struct target *t = ti->private;
 	struct target_path *path = route_any(t);
 
-	if (!path) {
-		route_want(t);
-		return READ_ONCE(t->queue_if_no_path) || route_path_coming(t) ? -ENOTCONN : -EIO;
-	}
+	if (!path)
+		return route_want(t) ? -ENOTCONN : -EIO;
 	*bdev = path->dev->bdev;
 	/* 1 asks for CAP_SYS_RAWIO: nothing else stops a write by SG_IO. */
 	return !lun_gate(t->lun) || ti->len != bdev_nr_sectors(*bdev);

@@ -2317,6 +2317,8 @@ void lun_path_fail(struct lun *lun, struct lun_path *path, const char *reason)
 	failed = !test_and_set_bit(LUN_PATH_FAILED, &path->flags);
 	if (failed) {
 		atomic_inc(&path->fail_count);
+		/* Who waits for it to be free should turn to others. */
+		wake_up_all(&lun->wait);
 		/* It comes back by rule 5.3 only. */
 		pr_path_gone(&lun->pr, path->p->index);
 		lun->announced &= ~path_bit(path->p->index);

@@ -182,16 +182,11 @@ static void count_end(struct target *t, struct target_io *io)
  * Without a path
  */
 
-/**
- * route_path_coming - may there be a path soon?
- * @t: table
- *
- * For the slow path: a path that the set does not know yet, that waits for its
- * registration or that is being activated.
- *
- * Return: true if waiting makes sense.
+/*
+ * In the slow path: some path that the set does not know yet, that waits for its
+ * registration or that is to be activated?
  */
-bool route_path_coming(struct target *t)
+static bool path_coming(struct target *t)
 {
 	u32 i;
 
@@ -255,7 +250,30 @@ static bool wait_on(struct target *t, bool late)
 {
 	if (late)
 		return t->activation && activation_working(t->activation);
-	return route_path_coming(t);
+	return path_coming(t);
+}
+
+/**
+ * route_want - there is no path, but somebody who wants one and cannot be parked
+ * @t: table
+ *
+ * Context: any.
+ * Return: true if trying again later makes sense.
+ */
+bool route_want(struct target *t)
+{
+	unsigned long flags;
+	bool late;
+
+	spin_lock_irqsave(&t->lock, flags);
+	if (!t->wanted) {
+		t->wanted = true;
+		t->wanted_at = jiffies;
+	}
+	late = time_after(jiffies, t->wanted_at + lun_timeout(t->lun));
+	spin_unlock_irqrestore(&t->lock, flags);
+	route_kick(t);
+	return READ_ONCE(t->queue_if_no_path) || wait_on(t, late);
 }
 
 /* No path now: wait, hand back, or fail (rules 5.2 and 5.5). */
@@ -266,8 +284,11 @@ static int without_path(struct target *t, struct bio *bio)
 						      lun_timeout(t->lun));
 	bool suspending = READ_ONCE(t->suspending);
 
-	if (bio->bi_opf & REQ_NOWAIT)
+	if (bio->bi_opf & REQ_NOWAIT) {
+		/* Nothing is parked, but a group that is down has to come up for it. */
+		route_want(t);
 		return end_with(bio, BLK_STS_AGAIN);
+	}
 	if (suspending && dm_noflush_suspending(t->ti))
 		return end_with(bio, BLK_STS_DM_REQUEUE);
 	if ((READ_ONCE(t->queue_if_no_path) && !suspending) || wait_on(t, late)) {
@@ -516,32 +537,53 @@ static bool events_due(const struct target *t)
 	return false;
 }
 
+/* Paths that failed since the last look, bits of path numbers. */
+static u64 lost_paths(struct target *t)
+{
+	u64 lost = 0;
+	u32 i;
+
+	for (i = 0; i < t->paths; i++) {
+		int failures = atomic_read(&t->path[i].lun_path->fail_count);
+
+		if (t->path[i].failures_seen != failures)
+			lost |= BIT_ULL(i);
+		t->path[i].failures_seen = failures;
+	}
+	return lost;
+}
+
 /* Those of the chosen group that can take I/O now; the others are brought up. */
 static u64 active_paths(struct target *t, const struct choice *choice)
 {
-	u64 paths = usable_paths(t, choice->group);
+	u64 lost = lost_paths(t);
+	u64 paths;
 
-	if (!t->activation)
-		return paths;
-	if (choice->anew)
+	if (t->activation && (choice->anew || choice->group < 0))
 		activation_forget(t->activation);
-	/* A path that comes back to the group in use is brought up at once. */
-	return activation_ready(t->activation, choice->group, paths, choice->bypassed,
-				choice->needed || choice->group == t->group_told);
+	if (choice->group < 0)
+		return 0;
+	paths = usable_paths(t, choice->group);
+	return t->activation ? activation_ready(t->activation, choice->group, paths, lost,
+						choice->bypassed, choice->needed) : paths;
 }
 
 static void rebuild(struct target *t)
 {
 	struct choice choice = choose_group(t);
-	u64 paths = choice.group < 0 ? 0 : active_paths(t, &choice);
+	u64 paths = active_paths(t, &choice);
 
 	publish_set(t, choice.group, paths);
 	/* That a table begins with some group is no news. */
 	if (events_due(t) || (paths && t->group_told >= 0 && choice.group != t->group_told))
 		queue_work(system_unbound_wq, &t->events);
 	if (paths) {
+		unsigned long flags;
+
 		t->group_told = choice.group;
-		WRITE_ONCE(t->wanted, false);
+		spin_lock_irqsave(&t->lock, flags);
+		t->wanted = false;
+		spin_unlock_irqrestore(&t->lock, flags);
 	}
 }
 
@@ -720,18 +762,6 @@ void route_group_works(struct target *t, u32 group)
 	spin_lock_irqsave(&t->lock, flags);
 	t->group[group].bypassed = false;
 	spin_unlock_irqrestore(&t->lock, flags);
-	route_kick(t);
-}
-
-/**
- * route_want - there is no path, but somebody who wants one
- * @t: table
- *
- * Context: any.
- */
-void route_want(struct target *t)
-{
-	WRITE_ONCE(t->wanted, true);
 	route_kick(t);
 }
 

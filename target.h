@@ -24,6 +24,7 @@ struct activation;
  * @dev: the block device
  * @slot: its selector's words; a CPU mask in it is owned
  * @group: its priority group
+ * @failures_seen: by the work that rebuilds the set
  * @failures: of these path events told
  * @failed_told: the last one of them told a failure
  */
@@ -32,6 +33,7 @@ struct target_path {
 	struct dm_dev *dev;
 	struct path_slot slot;
 	u32 group;
+	int failures_seen;
 	int failures;
 	bool failed_told;
 };
@@ -67,6 +69,7 @@ struct target_group {
  * @handler_words: and its arguments, to print them again; may be NULL
  * @activation: brings groups up through the handler; NULL without one
  * @queue_if_no_path: I/O without a path waits; changed by message
+ * @live: it was resumed once
  * @suspending: between presuspend and resume
  * @needs: what the selectors need, together (enum path_need)
  * @set: the usable paths; readers hold RCU, the rebuilding work writes
@@ -81,7 +84,8 @@ struct target_group {
  * @wanted_group: index of the initial or requested group until it is used, or -1
  * @group_now: the group of @set, or the last one that was; -1 to choose anew
  * @anew: the group is to be activated anew
- * @wanted: an ioctl found no path
+ * @wanted: somebody found no path and went away, since @wanted_at, in jiffies
+ * @wanted_at: likewise
  * @group_told: the last group that carried I/O, for events; -1 = none yet
  * @refusal_told: a write was refused since the gate closed, and logged
  * @no_path_since: jiffies
@@ -103,6 +107,7 @@ struct target {
 	char *handler_words;
 	struct activation *activation;
 	bool queue_if_no_path;
+	bool live;
 	bool suspending;
 	u32 needs;
 	struct path_set __rcu *set;
@@ -118,6 +123,7 @@ struct target {
 	int group_now;
 	bool anew;
 	bool wanted;
+	unsigned long wanted_at;
 	int group_told;
 	bool refusal_told;
 
@@ -165,11 +171,10 @@ void route_kick(struct target *t);
 int route_map(struct dm_target *ti, struct bio *bio);
 int route_end_io(struct dm_target *ti, struct bio *bio, blk_status_t *error);
 struct target_path *route_any(struct target *t);
-bool route_path_coming(struct target *t);
 void route_set_queueing(struct target *t, bool on);
 void route_bypass_group(struct target *t, u32 group, bool bypassed);
 void route_group_works(struct target *t, u32 group);
-void route_want(struct target *t);
+bool route_want(struct target *t);
 void route_switch_group(struct target *t, u32 group);
 
 /* report.c */
