@@ -786,7 +786,7 @@ static int register_multipath(void)
 
 	/* A name in use is all that can go wrong. */
 	if (r)
-		DMERR("multipath=1: dm-multipath is loaded, expected modprobe -r dm-multipath before");
+		DMERR("multipath=1: dm-multipath is loaded, expected modprobe -r dm-multipath");
 	return r;
 }
 
