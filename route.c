@@ -53,6 +53,14 @@ static const struct path_load *load_row(void *context, u32 cpu)
 	return cpu_possible(cpu) ? per_cpu_ptr(t->load, cpu) : NULL;
 }
 
+/* How much one request takes, of pages that do not lie side by side. */
+static u32 request_sectors(const struct target_path *path)
+{
+	struct request_queue *q = bdev_get_queue(path->dev->bdev);
+
+	return min_t(u32, queue_max_sectors(q), queue_max_segments(q) << PAGE_SECTORS_SHIFT);
+}
+
 /*
  * Sequential I/O that the submitter batches stays on one path, since requests merge
  * below only if they meet there.
@@ -67,7 +75,7 @@ static struct target_path *same_path(struct target *t, const struct path_set *se
 	path = &t->path[set->slot[cursor->slot].path];
 	if (!path_usable(path) ||
 	    !path_stay(cursor, bio->bi_iter.bi_sector, bio_sectors(bio),
-		       queue_max_sectors(bdev_get_queue(path->dev->bdev))))
+		       request_sectors(path)))
 		return NULL;
 	return path;
 }

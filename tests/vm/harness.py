@@ -433,7 +433,7 @@ class Mapped:
         result['paths'] = {
             number: {'active': flag == 'A', 'failures': int(count), 'pr': pr}
             for number, flag, count, pr in
-            re.findall(r' (\d+:\d+) ([AF]) (\d+) ([a-z]+)', line)}
+            re.findall(r' (\d+:\d+) ([AF]) (\d+)(?: [0-9-]+)* ([a-z]+)', line)}
         return result
 
     def wait_status(self, deadline=15, **wanted):

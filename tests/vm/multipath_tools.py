@@ -189,16 +189,6 @@ class Map(Mapped):
                     and all(seen.get(name) == state for name in names))
         poll(reached, deadline, f'{self.name}: {[path.name for path in paths] or "all"} {state}')
 
-    def status(self):
-        """As Mapped.status(); the selector's words come before ours."""
-        line = self.host.check(f'dmsetup status {self.name}')
-        result = dict(word.split('=', 1) for word in line.split() if '=' in word)
-        result['paths'] = {
-            number: {'active': flag == 'A', 'failures': int(count), 'pr': pr}
-            for number, flag, count, pr in
-            re.findall(r' (\d+:\d+) ([AF]) (\d+)(?: [0-9-]+)* ([a-z]+)', line)}
-        return result
-
     def table_line(self):
         return self.host.check(f'dmsetup table {self.name}').strip()
 
