@@ -404,14 +404,15 @@ def active_group(mp):
 
 
 def carried_by(t, fio, paths):
-    """fio goes on over these paths and no other ones."""
+    """fio goes on over these paths and, once multipathd has seen all of it, over no other ones."""
     others = [path for path in t.a.paths if path not in paths]
-    before = {path: writes_through(path) for path in t.a.paths}
-    fio.goes_on()
-    for path in paths:
-        poll(lambda path=path: writes_through(path) > before[path], 20, f'{path} carries writes')
-    for path in others:
-        expect(writes_through(path) == before[path], f'{path} of the other group carries writes')
+
+    def settled():
+        before = {path: writes_through(path) for path in t.a.paths}
+        fio.goes_on()
+        return (all(writes_through(path) > before[path] for path in paths)
+                and all(writes_through(path) == before[path] for path in others))
+    poll(settled, 40, f'{[path.name for path in paths]} carry writes, and no other path')
 
 
 def group_moves(t, second):
@@ -480,8 +481,9 @@ def ours_only():
 def released(mp):
     """No session: the target holds no reservation for this host."""
     if not IN_TREE:
-        mp.wait_status(state='free', deadline=30)
-        expect(mp.host.pr_state().holder is None, mp.host.pr_state())
+        # udev may open a partition once more before it is gone.
+        poll(lambda: mp.status()['state'] == 'free' and mp.host.pr_state().holder is None, 30,
+             'released, by our word and by the target')
 
 
 MBR = '''import struct
