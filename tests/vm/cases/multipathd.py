@@ -440,7 +440,7 @@ def group_moves(t, second):
     fio.finish()
 
 
-@single(['5.2', '5.6'], paths=4)
+@single(['5.2', '5.6'], paths=4, long=True)
 def alua_standby(t):
     """the optimized group becomes standby: multipathd switches, fio goes on"""
     group_moves(t, 'standby')
