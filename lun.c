@@ -418,7 +418,8 @@ static void kick(struct lun *lun)
 static void uevent(struct lun *lun, const char *event, const struct lun_path *path)
 {
 	char event_env[48], path_env[32], name_env[DM_NAME_LEN + 32];
-	char *env[4] = { event_env, name_env };
+	/* The map is what it was: without this word udev's rules add its partitions again. */
+	char *env[5] = { event_env, name_env, "MPATH_UNCHANGED=1" };
 
 	/* The disk may be gone by the time a last straggler is settled. */
 	if (READ_ONCE(lun->closed))
@@ -427,7 +428,7 @@ static void uevent(struct lun *lun, const char *event, const struct lun_path *pa
 	snprintf(name_env, sizeof(name_env), "PRM_DEVICE=%s", lun_name(lun));
 	if (path) {
 		snprintf(path_env, sizeof(path_env), "PRM_PATH=%s", path->name);
-		env[2] = path_env;
+		env[3] = path_env;
 	}
 	kobject_uevent_env(&disk_to_dev(lun->disk)->kobj, KOBJ_CHANGE, env);
 }
