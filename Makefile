@@ -158,6 +158,10 @@ lint-%: kernel-%
 		W=1 C=2 KCFLAGS=-Werror > build/lint-$*.log 2>&1 || { cat build/lint-$*.log; false; }
 	! grep -E 'warning:|error:' build/lint-$*.log
 
+# --- tests that bring their own rules ---------------------------------------------
+
+-include $(wildcard tests/*/rules.mk)
+
 # --- the rest ---------------------------------------------------------------------
 
 deps:

@@ -479,6 +479,25 @@ static void target_resume(struct dm_target *ti)
  * Messages
  */
 
+/**
+ * struct message - one form of a message
+ * @name: its first word
+ * @argc: words, the name included
+ * @run: does it; 1: there is text to return, 0, or -errno
+ * @how: which of those that share @run
+ */
+struct message {
+	const char *name;
+	unsigned int argc;
+	int (*run)(struct target *t, const struct message *message, char **argv,
+		   char *result, unsigned int max);
+	int how;
+};
+
+enum { PATH_FAIL, PATH_REINSTATE };
+enum { NO_PATH_QUEUE, NO_PATH_FAIL };
+enum { GROUP_SWITCH, GROUP_ENABLE, GROUP_DISABLE };
+
 static struct lun_path *named_path(struct target *t, const char *word)
 {
 	unsigned int major, minor;
@@ -496,88 +515,45 @@ static struct lun_path *named_path(struct target *t, const char *word)
 	return NULL;
 }
 
-static int message_fail_path(struct target *t, char **argv, char *result, unsigned int max)
+static int message_path(struct target *t, const struct message *message, char **argv,
+			char *result, unsigned int max)
 {
 	struct lun_path *path = named_path(t, argv[1]);
 
 	if (!path) {
-		DMERR("%s: fail_path: %s is no path of this table", lun_name(t->lun), argv[1]);
-		return -EINVAL;
-	}
-	lun_path_fail(t->lun, path, "by message");
-	return 0;
-}
-
-static int message_reinstate_path(struct target *t, char **argv, char *result,
-				  unsigned int max)
-{
-	struct lun_path *path = named_path(t, argv[1]);
-
-	if (!path) {
-		DMERR("%s: reinstate_path: %s is no path of this table", lun_name(t->lun),
+		DMERR("%s: %s: %s is no path of this table", lun_name(t->lun), message->name,
 		      argv[1]);
 		return -EINVAL;
 	}
-	lun_path_reinstate(t->lun, path);
+	if (message->how == PATH_FAIL)
+		lun_path_fail(t->lun, path, "by message");
+	else
+		lun_path_reinstate(t->lun, path);
 	return 0;
 }
 
-static int message_queue(struct target *t, char **argv, char *result, unsigned int max)
+static int message_queueing(struct target *t, const struct message *message, char **argv,
+			    char *result, unsigned int max)
 {
-	route_set_queueing(t, true);
+	route_set_queueing(t, message->how == NO_PATH_QUEUE);
 	return 0;
 }
 
-static int message_fail(struct target *t, char **argv, char *result, unsigned int max)
+static int message_group(struct target *t, const struct message *message, char **argv,
+			 char *result, unsigned int max)
 {
-	route_set_queueing(t, false);
-	return 0;
-}
-
-static int named_group(struct target *t, char **argv, u32 *group)
-{
-	u64 number = 0;
+	u64 number;
 
 	if (!path_number(argv[1], &number) || !number || number > t->groups) {
-		DMERR("%s: %s: '%s' is no group, expected 1 to %u", lun_name(t->lun), argv[0],
-		      argv[1], t->groups);
+		DMERR("%s: %s: '%s' is no group, expected 1 to %u", lun_name(t->lun),
+		      message->name, argv[1], t->groups);
 		return -EINVAL;
 	}
-	*group = number - 1;
+	if (message->how == GROUP_SWITCH)
+		route_switch_group(t, number - 1);
+	else
+		route_bypass_group(t, number - 1, message->how == GROUP_DISABLE);
 	return 0;
-}
-
-static int message_switch_group(struct target *t, char **argv, char *result,
-				unsigned int max)
-{
-	u32 group;
-	int r = named_group(t, argv, &group);
-
-	if (!r)
-		route_switch_group(t, group);
-	return r;
-}
-
-static int message_enable_group(struct target *t, char **argv, char *result,
-				unsigned int max)
-{
-	u32 group;
-	int r = named_group(t, argv, &group);
-
-	if (!r)
-		route_bypass_group(t, group, false);
-	return r;
-}
-
-static int message_disable_group(struct target *t, char **argv, char *result,
-				 unsigned int max)
-{
-	u32 group;
-	int r = named_group(t, argv, &group);
-
-	if (!r)
-		route_bypass_group(t, group, true);
-	return r;
 }
 
 static int set_options(struct target *t, const char *words, bool once)
@@ -602,13 +578,14 @@ static int set_options(struct target *t, const char *words, bool once)
 	return r;
 }
 
-static int message_options(struct target *t, char **argv, char *result, unsigned int max)
+static int message_options(struct target *t, const struct message *message, char **argv,
+			   char *result, unsigned int max)
 {
 	return set_options(t, argv[1], false);
 }
 
-static int message_options_once(struct target *t, char **argv, char *result,
-				unsigned int max)
+static int message_options_once(struct target *t, const struct message *message,
+				char **argv, char *result, unsigned int max)
 {
 	if (strcmp(argv[2], "once")) {
 		DMERR("%s: open_options: unknown word '%s', expected 'once'",
@@ -618,25 +595,22 @@ static int message_options_once(struct target *t, char **argv, char *result,
 	return set_options(t, argv[1], true);
 }
 
-static int message_look(struct target *t, char **argv, char *result, unsigned int max)
+static int message_look(struct target *t, const struct message *message, char **argv,
+			char *result, unsigned int max)
 {
-	int r = lun_command(t->lun, PR_OP_LOOK, result, max);
+	int r = lun_command(t->lun, message->how, result, max);
 
 	return r ? r : 1;	/* 1: there is text to return */
 }
 
-static int message_release(struct target *t, char **argv, char *result, unsigned int max)
+static int message_command(struct target *t, const struct message *message, char **argv,
+			   char *result, unsigned int max)
 {
-	return lun_command(t->lun, PR_OP_RELEASE, NULL, 0);
+	return lun_command(t->lun, message->how, NULL, 0);
 }
 
-static int message_unregister(struct target *t, char **argv, char *result,
-			      unsigned int max)
-{
-	return lun_command(t->lun, PR_OP_UNREGISTER, NULL, 0);
-}
-
-static int message_clear(struct target *t, char **argv, char *result, unsigned int max)
+static int message_clear(struct target *t, const struct message *message, char **argv,
+			 char *result, unsigned int max)
 {
 	if (strcmp(argv[1], CLEAR_WORD)) {
 		DMERR("%s: pr_clear removes the keys of every host; to confirm: pr_clear "
@@ -644,27 +618,23 @@ static int message_clear(struct target *t, char **argv, char *result, unsigned i
 		      lun_name(t->lun));
 		return -EINVAL;
 	}
-	return lun_command(t->lun, PR_OP_CLEAR, NULL, 0);
+	return message_command(t, message, argv, result, max);
 }
 
-static const struct {
-	const char *name;
-	unsigned int argc;	/* words, the name included */
-	int (*run)(struct target *t, char **argv, char *result, unsigned int max);
-} messages[] = {
-	{ "fail_path", 2, message_fail_path },
-	{ "reinstate_path", 2, message_reinstate_path },
-	{ "queue_if_no_path", 1, message_queue },
-	{ "fail_if_no_path", 1, message_fail },
-	{ "switch_group", 2, message_switch_group },
-	{ "enable_group", 2, message_enable_group },
-	{ "disable_group", 2, message_disable_group },
+static const struct message messages[] = {
+	{ "fail_path", 2, message_path, PATH_FAIL },
+	{ "reinstate_path", 2, message_path, PATH_REINSTATE },
+	{ "queue_if_no_path", 1, message_queueing, NO_PATH_QUEUE },
+	{ "fail_if_no_path", 1, message_queueing, NO_PATH_FAIL },
+	{ "switch_group", 2, message_group, GROUP_SWITCH },
+	{ "enable_group", 2, message_group, GROUP_ENABLE },
+	{ "disable_group", 2, message_group, GROUP_DISABLE },
 	{ "open_options", 2, message_options },
 	{ "open_options", 3, message_options_once },
-	{ "pr_status", 1, message_look },
-	{ "pr_release", 1, message_release },
-	{ "pr_unregister", 1, message_unregister },
-	{ "pr_clear", 2, message_clear },
+	{ "pr_status", 1, message_look, PR_OP_LOOK },
+	{ "pr_release", 1, message_command, PR_OP_RELEASE },
+	{ "pr_unregister", 1, message_command, PR_OP_UNREGISTER },
+	{ "pr_clear", 2, message_clear, PR_OP_CLEAR },
 };
 
 static int target_message(struct dm_target *ti, unsigned int argc, char **argv,
@@ -679,7 +649,7 @@ static int target_message(struct dm_target *ti, unsigned int argc, char **argv,
 			continue;
 		known = true;
 		if (argc == messages[i].argc)
-			return messages[i].run(t, argv, result, maxlen);
+			return messages[i].run(t, &messages[i], argv, result, maxlen);
 	}
 	if (known)
 		DMERR("%s: message %s has the wrong number of words", lun_name(t->lun),
