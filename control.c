@@ -18,6 +18,7 @@
 #include "bdev_hook.h"
 #include "control.h"
 #include "lun.h"
+#include "table.h"
 #include "uapi/prmpath.h"
 
 #define DM_MSG_PREFIX "prmpath"
@@ -73,9 +74,7 @@ static long control_open(void __user *arg)
 
 	if (copy_from_user(&args, arg, sizeof(args)))
 		return -EFAULT;
-	if (args.reserved || (args.options & ~PRM_OPEN_ALL))
-		return -EINVAL;
-	if ((args.options & PRM_OPEN_BYPASS) && args.options != PRM_OPEN_BYPASS)
+	if (args.reserved || prm_options_check(args.options))
 		return -EINVAL;
 
 	/*

@@ -1201,8 +1201,8 @@ static void follow_up(struct lun *lun, struct lun_op *op)
 		break;
 	case PR_OP_CONFIGURE:
 		if (unsettled) {
-			lun->want_configure |= op->pr.paths & lun->members &
-					       ~lun->pr.registered;
+			/* Proven ones too: what was to be read after that was not. */
+			lun->want_configure |= op->pr.paths & lun->members;
 			lun->configure_at = jiffies + msecs_to_jiffies(CONFIGURE_RETRY_MS);
 		}
 		break;

@@ -439,11 +439,7 @@ static __always_inline bool st_better(const struct candidate *a,
 	}
 	left *= b->rate;
 	right *= a->rate;
-	if (left != right)
-		return left < right;
-	if (a->rate != b->rate)
-		return a->rate > b->rate;
-	return a->load < b->load;
+	return left != right ? left < right : a->rate > b->rate;
 }
 
 static u32 st_select(const struct path_set *set, struct path_cursor *cursor,

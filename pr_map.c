@@ -26,6 +26,7 @@ enum stage {
 	ST_OPEN_READ,
 	ST_OPEN_KEYS,
 	ST_OPEN_KEYS_ALL,
+	ST_OWNER_PROVEN,
 	ST_PROVE,
 	ST_TWIN,
 	ST_REGISTER,
@@ -217,7 +218,8 @@ static enum stage unanswered(struct pr_op *op, const struct pr_reply *reply)
 		return failed(op, PR_WHY_LEGACY);
 	if (reply->ended[PR_UNSUPPORTED] | reply->ended[PR_BAD_FIELD])
 		return failed(op, PR_WHY_NO_PR);
-	return failed(op, reply->timed_out ? PR_WHY_TIMEOUT : PR_WHY_NO_ANSWER);
+	return failed(op, reply->timed_out || reply->ended[PR_TRANSIENT] ?
+			  PR_WHY_TIMEOUT : PR_WHY_NO_ANSWER);
 }
 
 static bool answered(struct pr_op *op, const struct pr_reply *reply)
@@ -392,6 +394,7 @@ static void note_registered(struct pr_lun *lun, struct pr_op *op, u64 paths)
 	lun->registered |= paths;
 	lun->refused &= ~paths;
 	lun->doubt &= ~paths;
+	lun->undo &= ~paths;
 	if (lun->state == PR_STATE_OWNER)
 		lun->unverified |= paths;
 }
@@ -463,7 +466,7 @@ static enum stage answer_register_ignore(struct pr_lun *lun, struct pr_op *op,
 	lun->doubt |= reply->ended[PR_LOST];
 	op->maybe |= reply->ended[PR_LOST];
 	op->unanswered |= reply->silent;
-	lun->refused |= op->retry & ~reply->ended[PR_GOOD];
+	lun->refused |= op->retry & ~(reply->ended[PR_GOOD] | reply->ended[PR_LOST]);
 	return op->then;
 }
 
@@ -575,6 +578,7 @@ static enum stage session_begins(struct pr_lun *lun, struct pr_op *op,
 	lun->state = state;
 	lun->suspect = false;
 	lun->unverified = 0;
+	lun->undo = 0;
 	lun->session |= op->options;
 	lun->opened = true;
 	if (state == PR_STATE_OWNER)
@@ -605,9 +609,18 @@ static enum stage release_chain(struct pr_lun *lun, struct pr_op *op);
 static enum stage release_from_any(struct pr_lun *lun, struct pr_op *op);
 static enum stage give_up_release(struct pr_lun *lun, struct pr_op *op);
 
+static bool ask_nothing(struct pr_lun *lun, struct pr_op *op, struct pr_request *req);
+
 static bool opening(const struct pr_op *op, u32 option)
 {
 	return op->kind == PR_OP_OPEN && (op->options & option);
+}
+
+static enum stage joined(struct pr_lun *lun, struct pr_op *op)
+{
+	lun->session |= op->options;
+	lun->opened = true;
+	return decided(op, PR_WHY_JOINED);
 }
 
 /* The reservation found is ours by key: adopt it, or drop a leftover. */
@@ -620,13 +633,31 @@ static enum stage adopt(struct pr_lun *lun, struct pr_op *op)
 
 static enum stage open_found_own(struct pr_lun *lun, struct pr_op *op)
 {
-	if (opening(op, PRM_OPEN_NO_RESERVE) && lun->state == PR_STATE_OWNER) {
-		lun->session |= op->options;
-		lun->opened = true;
-		return decided(op, PR_WHY_JOINED);
-	}
-	op->then = ST_TWIN;
+	if (opening(op, PRM_OPEN_NO_RESERVE) && lun->state == PR_STATE_OWNER)
+		return joined(lun, op);
+	op->then = lun->state == PR_STATE_OWNER ? ST_OWNER_PROVEN : ST_TWIN;
 	return ST_PROVE;
+}
+
+/*
+ * An owner in doubt only joins what it still has. Where no path answers for it,
+ * an admission decides: to register or reserve as a new open does would let a
+ * session write on that another host has overtaken (rule 5.3).
+ */
+static enum stage answer_owner_proven(struct pr_lun *lun, struct pr_op *op,
+				      const struct pr_reply *reply)
+{
+	(void)reply;
+	if (proven(lun)) {
+		op->configure |= lun->present & ~lun->registered;
+		return joined(lun, op);
+	}
+	if (op->unanswered)
+		return failed(op, PR_WHY_NO_ANSWER);
+	op->ignore = false;
+	op->paths = usable(lun);
+	lun->unverified |= op->paths;
+	return ST_ADMIT_READ;
 }
 
 /* To break a foreign reservation one path is enough (rule 3). */
@@ -653,6 +684,9 @@ static enum stage answer_open_read(struct pr_lun *lun, struct pr_op *op,
 		return unanswered(op, reply);
 	}
 	if (!proofs_fresh(lun, op->resv.generation)) {
+		/* An owner's paths are proven again even if this open is cut short. */
+		if (lun->state == PR_STATE_OWNER)
+			op->configure |= lun->registered;
 		lun->registered = 0;
 		lun->refused = 0;
 	}
@@ -841,9 +875,14 @@ static enum stage answer_take(struct pr_lun *lun, struct pr_op *op,
 			      const struct pr_reply *reply)
 {
 	if (op->path == PR_NO_PATH) {
-		if ((op->options & PRM_OPEN_NO_RESERVE) &&
-		    (usable(lun) & ~op->unanswered & ~lun->refused & ~op->tried))
+		u64 left = usable(lun) & ~op->unanswered & ~lun->refused & ~op->tried &
+			   ~op->subject;
+
+		/* The one path that was asked could not be registered: the next one. */
+		if ((op->options & PRM_OPEN_NO_RESERVE) && left) {
+			op->tried |= op->subject;
 			return register_for_take(lun, op);
+		}
 		return failed(op, op->tried ? PR_WHY_NO_ANSWER : PR_WHY_NOT_REGISTERED);
 	}
 	if (fall_back_to_preempt(lun, op, reply))
@@ -962,6 +1001,7 @@ static bool ask_move_read(struct pr_lun *lun, struct pr_op *op, struct pr_reques
 
 static enum stage moved(struct pr_lun *lun, struct pr_op *op);
 static enum stage released(struct pr_lun *lun, struct pr_op *op);
+static enum stage release_overtaken(struct pr_lun *lun, struct pr_op *op);
 static enum stage move_failed(struct pr_lun *lun, struct pr_op *op);
 
 static enum stage answer_move_read(struct pr_lun *lun, struct pr_op *op,
@@ -979,9 +1019,12 @@ static enum stage answer_move_read(struct pr_lun *lun, struct pr_op *op,
 	case OWNER_KEY:
 		return ST_MOVE;
 	case OWNER_NONE:
-	case OWNER_FOREIGN:
 		if (op->kind != PR_OP_OPEN && op->kind != PR_OP_LEAVE)
 			return released(lun, op);
+		break;
+	case OWNER_FOREIGN:
+		if (op->kind != PR_OP_OPEN && op->kind != PR_OP_LEAVE)
+			return release_overtaken(lun, op);
 		break;
 	case OWNER_ALL:
 		break;
@@ -1078,6 +1121,10 @@ static enum stage answer_evict_keys(struct pr_lun *lun, struct pr_op *op,
 	}
 	op->recheck = false;
 	set_baseline(lun, op);
+	/* Some of ours may have gone meanwhile: the watcher's first look finds which. */
+	if (op->made_count || op->maybe ||
+	    lun->keys_own != count_bits(lun->registered & lun->present))
+		lun->baseline = false;
 	return owner_verdict(lun, op);
 }
 
@@ -1179,6 +1226,8 @@ static enum stage answer_release_start(struct pr_lun *lun, struct pr_op *op,
 
 static enum stage released(struct pr_lun *lun, struct pr_op *op)
 {
+	u64 undo = lun->undo & proven(lun);
+
 	lun->holder = PR_NO_PATH;
 	lun->leftover = false;
 	op->took = false;
@@ -1191,7 +1240,28 @@ static enum stage released(struct pr_lun *lun, struct pr_op *op)
 		return failed(op, PR_WHY_OK);
 	}
 	lun->state = PR_STATE_FREE;
-	return decided(op, PR_WHY_OK);
+	/* Registrations stay (rule 4.5), but not those that a failed open left. */
+	op->made = undo;
+	return undo ? failed(op, PR_WHY_OK) : decided(op, PR_WHY_OK);
+}
+
+/*
+ * Another host took what was to be released. Registrations made for that would
+ * be write access under its reservation.
+ */
+static enum stage release_overtaken(struct pr_lun *lun, struct pr_op *op)
+{
+	u64 made = op->made;
+
+	if (op->kind != PR_OP_OPEN) {
+		released(lun, op);
+		op->made |= made;
+		return failed(op, PR_WHY_OK);
+	}
+	lun->holder = PR_NO_PATH;
+	lun->leftover = false;
+	op->took = false;
+	return failed(op, PR_WHY_LOST_RACE);
 }
 
 /* Ours, unwanted, and still there: at the next chance, or the last close. */
@@ -1252,8 +1322,9 @@ static enum stage answer_release_read(struct pr_lun *lun, struct pr_op *op,
 		return give_up_release(lun, op);
 	switch (owner_of(lun, &op->resv)) {
 	case OWNER_NONE:
-	case OWNER_FOREIGN:
 		return released(lun, op);
+	case OWNER_FOREIGN:
+		return release_overtaken(lun, op);
 	case OWNER_ALL:
 	case OWNER_KEY:
 		break;
@@ -1264,8 +1335,9 @@ static enum stage answer_release_read(struct pr_lun *lun, struct pr_op *op,
 	}
 	/* Ours still. A dead holder path leaves only the move (E11). */
 	op->release_step++;
+	/* Of types 7 and 8 it may be another host's by now. */
 	if (op->release_step == 1)
-		return ST_RELEASE;
+		return pr_type_all_registrants(lun->type) ? ST_RELEASE_KEYS : ST_RELEASE;
 	if (op->release_step == 2 && !pr_type_all_registrants(lun->type)) {
 		op->tried = 0;
 		return ST_MOVE_READ;
@@ -1484,8 +1556,10 @@ static enum stage start_admit(struct pr_lun *lun, struct pr_op *op)
 		return decided(op, PR_WHY_OK);
 	if (lun->state == PR_STATE_FENCED)
 		return decided(op, PR_WHY_FENCED);
-	if (lun->state != PR_STATE_OWNER)
+	if (lun->state != PR_STATE_OWNER) {
+		op->kind = PR_OP_CONFIGURE;
 		return start_configure(lun, op);
+	}
 	lun->registered &= ~op->paths;
 	lun->unverified |= op->paths;
 	return ST_ADMIT_READ;
@@ -1593,6 +1667,7 @@ static enum stage answer_admit_witness(struct pr_lun *lun, struct pr_op *op,
 	if (reply->ended[PR_CONFLICT]) {
 		/* The witness itself is no longer registered. */
 		lun->registered &= ~reply->ended[PR_CONFLICT];
+		op->configure |= reply->ended[PR_CONFLICT];
 		return admit_again(lun, op);
 	}
 	if (!reply->ended[PR_GOOD])
@@ -1633,7 +1708,7 @@ static enum stage answer_admit_count(struct pr_lun *lun, struct pr_op *op,
 	op->settled |= op->paths & lun->registered;
 	if (!lun->cfg.shared && lun->keys_foreign)
 		return owner_verdict(lun, op);
-	return decided(op, PR_WHY_OK);
+	return op->kind == PR_OP_OPEN ? joined(lun, op) : decided(op, PR_WHY_OK);
 }
 
 /* Undo, and look again: a foreign holder ends in fenced there. */
@@ -1746,7 +1821,8 @@ static enum stage answer_watch_probe(struct pr_lun *lun, struct pr_op *op,
 {
 	note_proof(lun, reply);
 	op->configure = reply->ended[PR_CONFLICT];
-	return ST_WATCH_KEYS;
+	/* It may have been the holder: nobody is evicted before that is known. */
+	return op->configure ? ST_WATCH_READ : ST_WATCH_KEYS;
 }
 
 /*
@@ -2096,6 +2172,9 @@ static enum stage answer_undo_unregister(struct pr_lun *lun, struct pr_op *op,
 	op->maybe &= ~op->made;
 	lun->doubt &= ~done;
 	lun->doubt |= op->made & ~done;
+	lun->undo &= ~done;
+	if (op->kind == PR_OP_OPEN)
+		lun->undo |= op->made & ~done;
 	op->made = 0;
 	if (op->recheck && op->why == PR_WHY_OK && lun->state == PR_STATE_OWNER) {
 		op->recheck = false;
@@ -2113,6 +2192,7 @@ static const struct stage_row stages[ST_COUNT] = {
 	ROW(ST_OPEN_READ, ask_reservation, answer_open_read),
 	ROW(ST_OPEN_KEYS, ask_keys, answer_open_keys),
 	ROW(ST_OPEN_KEYS_ALL, ask_keys, answer_open_keys_all),
+	ROW(ST_OWNER_PROVEN, ask_nothing, answer_owner_proven),
 	ROW(ST_PROVE, ask_prove, answer_prove),
 	ROW(ST_TWIN, ask_twin_stage, answer_twin_stage),
 	ROW(ST_REGISTER, ask_register, answer_register),
@@ -2214,7 +2294,7 @@ void pr_op_revoke(struct pr_op *op)
 static enum stage cut_short(struct pr_lun *lun, struct pr_op *op,
 			    const struct pr_reply *reply, enum stage next)
 {
-	if (next == ST_DECIDED || stages[next].cleanup ||
+	if (!reply || next == ST_DECIDED || stages[next].cleanup ||
 	    !(reply->timed_out || op->cancelled))
 		return next;
 	if (op->kind == PR_OP_CLOSE || op->kind == PR_OP_REVOKE)
@@ -2245,10 +2325,9 @@ bool pr_next(struct pr_lun *lun, struct pr_op *op, const struct pr_reply *reply,
 		if (reply->attention)
 			lun->attention = true;
 		next = stages[op->stage].answer(lun, op, reply);
-		next = cut_short(lun, op, reply, next);
 	}
 
-	while (next != ST_DECIDED) {
+	while ((next = cut_short(lun, op, reply, next)) != ST_DECIDED) {
 		op->stage = next;
 		memset(req, 0, sizeof(*req));
 		if (stages[next].ask(lun, op, req)) {
@@ -2271,6 +2350,7 @@ void pr_path_gone(struct pr_lun *lun, int path)
 {
 	lun->registered &= ~bit(path);
 	lun->refused &= ~bit(path);
+	lun->undo &= ~bit(path);
 }
 
 bool pr_gate_open(const struct pr_lun *lun)

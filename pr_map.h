@@ -61,6 +61,8 @@ struct pr_config {
  *	under its own reservation: no I/O there (rule 5.2)
  * @refused: the target or a foreign key on the nexus refused registration
  * @doubt: a REGISTER on it ended without a status that can be trusted
+ * @undo: a failed open registered it and could not undo that; dropped at the next
+ *	release, unless it is wanted by then (rule 3.6)
  * @holder: holder path, PR_NO_PATH when unknown or none
  * @type: type of the reservation that we hold
  * @generation: PRgeneration after our last own change
@@ -89,6 +91,7 @@ struct pr_lun {
 	u64 unverified;
 	u64 refused;
 	u64 doubt;
+	u64 undo;
 	int holder;
 	u8 type;
 	u32 generation;

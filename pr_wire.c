@@ -619,6 +619,9 @@ enum pr_class pr_classify(const struct pr_result *result, enum pr_action action)
 
 	if (!result->sense_valid)
 		return PR_LOST;
+	/* Of this command it says nothing. */
+	if (result->deferred)
+		return out ? PR_LOST : PR_TRANSIENT;
 	for (i = 0; i < COUNT_OF(sense_rows); i++)
 		if (sense_matches(&sense_rows[i], result))
 			return out ? sense_rows[i].out : sense_rows[i].in;
@@ -636,7 +639,7 @@ enum pr_class pr_classify(const struct pr_result *result, enum pr_action action)
 bool pr_attention_resets(const struct pr_result *result)
 {
 	if (result->host_failed || result->status != STATUS_CHECK_CONDITION ||
-	    !result->sense_valid || result->key != KEY_UNIT_ATTENTION)
+	    !result->sense_valid || result->deferred || result->key != KEY_UNIT_ATTENTION)
 		return false;
 	return result->asc == 0x29 || result->asc == 0x2a || result->asc == 0x2f;
 }
@@ -649,7 +652,7 @@ struct retry_row {
 
 /* Not listed: never sent again; reading the state back comes instead (E9). */
 static const struct retry_row retry_rows[PR_CLASS_COUNT] = {
-	[PR_ATTENTION] = { 8, 0, 0 },
+	[PR_ATTENTION] = { 64, 0, 0 },	/* every initiator's reset leaves one */
 	[PR_TRANSIENT] = { 40, 100, 1000 },
 };
 

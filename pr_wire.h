@@ -73,6 +73,7 @@ enum pr_class {
  * @key: sense key
  * @asc: additional sense code
  * @ascq: additional sense code qualifier
+ * @deferred: the sense is about an earlier command (SPC-4 4.5.3)
  */
 struct pr_result {
 	bool host_failed;
@@ -81,6 +82,7 @@ struct pr_result {
 	u8 key;
 	u8 asc;
 	u8 ascq;
+	bool deferred;
 };
 
 /**

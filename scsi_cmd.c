@@ -10,6 +10,7 @@
 #include <scsi/scsi.h>
 #include <scsi/scsi_common.h>
 #include <scsi/scsi_device.h>
+#include <scsi/scsi_eh.h>
 
 #include "compat.h"
 #include "scsi_cmd.h"
@@ -57,6 +58,7 @@ static void decode_result(struct scsi_cmd *cmd, int result,
 	r->status = result & 0xff;
 	if (scsi_sense_valid(sshdr)) {
 		r->sense_valid = true;
+		r->deferred = scsi_sense_is_deferred(sshdr);
 		r->key = sshdr->sense_key;
 		r->asc = sshdr->asc;
 		r->ascq = sshdr->ascq;

@@ -11,6 +11,7 @@
 #include "sim/pr_world.h"
 
 #define MAX_STEPS	2000
+#define IN_SIZE		65536
 
 static u64 bit(int path)
 {
@@ -50,6 +51,12 @@ static void note_port(struct pw_host *h, const struct sim_nexus *n)
 			return;
 	if (h->lun.ports < PR_MAX_PORTS)
 		h->lun.port[h->lun.ports++] = id;
+}
+
+/* The owner's paths that need no ADMIT. */
+static u64 proven_paths(const struct pw_host *h)
+{
+	return h->lun.registered & ~h->lun.unverified;
 }
 
 static void refresh_masks(struct pw_host *h)
@@ -176,13 +183,25 @@ static void trace_command(const struct pw_host *h, int path, const char *end)
 		       h->req.type, end);
 }
 
+/* No I/O through it from now on; its conflict is settled by that. */
+static void fail_path(struct pw_host *h, int path)
+{
+	if (h->failed & bit(path))
+		return;
+	h->failed |= bit(path);
+	pr_path_gone(&h->lun, path);
+	if (h->conflicts & bit(path)) {
+		h->conflicts &= ~bit(path);
+		h->want_watch = true;
+	}
+}
+
 static void lost(struct pw_host *h, int path, bool silent)
 {
 	h->reply.ended[PR_LOST] |= bit(path);
 	if (silent) {
 		h->reply.silent |= bit(path);
-		h->failed |= bit(path);
-		pr_path_gone(&h->lun, path);
+		fail_path(h, path);
 	}
 }
 
@@ -201,6 +220,7 @@ static bool decode(struct pw_host *h, const u8 *in, u32 len, u32 room, u32 *need
 			return true;
 		}
 	}
+	assert(len <= sizeof(h->keys));
 	memcpy(h->keys, in, len);
 	h->reply.full = h->keys;
 	h->reply.full_len = len;
@@ -210,7 +230,7 @@ static bool decode(struct pw_host *h, const u8 *in, u32 len, u32 room, u32 *need
 
 static void one_command(struct pw_host *h, int path)
 {
-	static u8 in[PW_KEYS_SIZE];
+	static u8 in[IN_SIZE];
 	enum pr_class class;
 	struct pr_result result;
 	bool attention;
@@ -228,7 +248,11 @@ again:
 	if (!send_one(h, path, room, &class, &result, &attention, &len, in)) {
 		trace_command(h, path, "out");
 		h->busy |= bit(path);
-		lost(h, path, true);
+		h->reply.ended[PR_LOST] |= bit(path);
+		h->reply.silent |= bit(path);
+		/* Without its full time, it says nothing about the path. */
+		if (!h->impatient)
+			fail_path(h, path);
 		return;
 	}
 	trace_command(h, path, pr_class_name(class));
@@ -267,7 +291,8 @@ again:
 static void follow_up(struct pw_host *h)
 {
 	int error = pr_why_errno(h->op.why);
-	bool unsettled = error == -EAGAIN || error == -EIO || error == -ETIMEDOUT;
+	bool unsettled = error == -EAGAIN || error == -EIO || error == -ETIMEDOUT ||
+			 error == -EINTR;
 	bool owner = h->lun.state == PR_STATE_OWNER;
 	u64 unproven = h->members & ~h->lun.registered;
 
@@ -289,7 +314,7 @@ static void follow_up(struct pw_host *h)
 		break;
 	case PR_OP_ADMIT:
 		if (unsettled)
-			h->want_admit |= h->op.paths & unproven;
+			h->want_admit |= h->op.paths & h->members & ~proven_paths(h);
 		h->conflicts &= ~h->op.settled;
 		break;
 	case PR_OP_CONFIGURE:
@@ -301,6 +326,7 @@ static void follow_up(struct pw_host *h)
 		break;
 	case PR_OP_LEAVE:
 		h->leaving &= ~h->op.paths;
+		h->conflicts &= ~h->op.paths;
 		break;
 	default:
 		break;
@@ -311,6 +337,20 @@ static void follow_up(struct pw_host *h)
 	refresh_masks(h);
 }
 
+/* An open that nobody waits for any more must not stand. */
+static bool take_back(struct pw_host *h)
+{
+	if (h->op.kind != PR_OP_OPEN || !h->op.cancelled || pr_why_errno(h->op.why))
+		return false;
+	if (!h->op.started) {
+		h->lun.session = h->session_before;
+		h->lun.opened = h->opened_before;
+		return false;
+	}
+	pr_op_revoke(&h->op);
+	return true;
+}
+
 static void next_request(struct pw_host *h, const struct pr_reply *reply)
 {
 	u64 ready;
@@ -318,6 +358,10 @@ static void next_request(struct pw_host *h, const struct pr_reply *reply)
 	for (;;) {
 		refresh_masks(h);
 		h->running = pr_next(&h->lun, &h->op, reply, &h->req);
+		if (!h->running && take_back(h)) {
+			reply = NULL;
+			continue;
+		}
 		if (!h->running) {
 			if (h->world->trace)
 				printf("# host %d %s: %s, %s\n",
@@ -349,17 +393,31 @@ void pw_start(struct pw_host *h)
 {
 	h->commands = 0;
 	h->rounds = 0;
+	h->session_before = h->lun.session;
+	h->opened_before = h->lun.opened;
 	next_request(h, NULL);
+}
+
+u64 pw_choices(const struct pw_host *h)
+{
+	u64 live = h->todo & h->lun.live;
+
+	if (!h->running)
+		return 0;
+	if (!h->req.any)
+		return h->todo;
+	return bit(lowest(live ? live : h->todo));
 }
 
 bool pw_step(struct pw_host *h)
 {
-	u64 prefer;
+	return h->running && pw_step_on(h, lowest(pw_choices(h)));
+}
 
-	if (!h->running)
-		return false;
-	prefer = h->req.any && (h->todo & h->lun.live) ? h->todo & h->lun.live : h->todo;
-	one_command(h, lowest(prefer));
+bool pw_step_on(struct pw_host *h, int path)
+{
+	assert(pw_choices(h) & bit(path));
+	one_command(h, path);
 	if (h->cancel && h->commands >= h->cancel)
 		h->op.cancelled = true;
 	if (h->todo)
@@ -446,7 +504,7 @@ bool pw_background_start(struct pw_host *h)
 		h->want_admit |= h->want_configure;
 		h->want_configure = 0;
 	}
-	h->want_admit &= h->members;
+	h->want_admit &= h->members & ~proven_paths(h);
 	h->want_configure &= h->members;
 
 	if (h->conflicts) {
@@ -485,8 +543,7 @@ void pw_settle(struct pw_host *h)
 
 void pw_path_fail(struct pw_host *h, int path)
 {
-	h->failed |= bit(path);
-	pr_path_gone(&h->lun, path);
+	fail_path(h, path);
 	refresh_masks(h);
 }
 
@@ -502,7 +559,7 @@ void pw_path_back(struct pw_host *h, int path)
 
 void pw_deliver(struct pw_host *h, int path)
 {
-	static u8 in[PW_KEYS_SIZE];
+	static u8 in[IN_SIZE];
 	enum pr_action action = h->orphan[path];
 	struct sim_reply reply;
 
@@ -517,14 +574,16 @@ void pw_deliver(struct pw_host *h, int path)
 	h->lun.doubt |= bit(path);
 	if (h->lun.state == PR_STATE_OWNER) {
 		h->want_watch = true;
-		h->want_admit |= bit(path) & ~h->lun.registered;
+		h->want_admit |= bit(path) & ~proven_paths(h);
 		return;
 	}
 	if (action != PR_ACT_REGISTER && action != PR_ACT_REGISTER_IGNORE &&
-	    action != PR_ACT_RELEASE && h->lun.state == PR_STATE_FREE) {
+	    action != PR_ACT_RELEASE && h->lun.state != PR_STATE_RETAINED) {
 		h->lun.leftover = true;
-		h->lun.state = PR_STATE_RELEASING;
-		h->want_release = true;
+		if (h->lun.state == PR_STATE_FREE) {
+			h->lun.state = PR_STATE_RELEASING;
+			h->want_release = true;
+		}
 	}
 	h->want_configure |= bit(path);
 }

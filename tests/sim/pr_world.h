@@ -11,9 +11,15 @@
 #include "sim/spc_sim.h"
 #include "uapi/prmpath.h"
 
+#ifndef PW_MAX_HOSTS
 #define PW_MAX_HOSTS	3
+#endif
+#ifndef PW_MAX_PATHS
 #define PW_MAX_PATHS	8
+#endif
+#ifndef PW_KEYS_SIZE
 #define PW_KEYS_SIZE	65536
+#endif
 
 struct pr_world;
 struct pw_host;
@@ -44,6 +50,9 @@ typedef void (*pw_hook)(struct pw_host *host, unsigned int n,
  * @hook_at: data of @hook
  * @expires: commands after which the time is up, 0 = never
  * @cancel: commands after which nobody waits any more, 0 = never
+ * @impatient: a command that stays out had not its full time: the path goes on
+ * @session_before: session bits as the operation began
+ * @opened_before: likewise, whether it was open
  * @keys_room: allocation length of READ KEYS, 0 = as much as it needs
  */
 struct pw_host {
@@ -67,6 +76,9 @@ struct pw_host {
 	unsigned int hook_at;
 	unsigned int expires;
 	unsigned int cancel;
+	bool impatient;
+	u32 session_before;
+	bool opened_before;
 	u32 keys_room;
 
 	struct pr_request req;
@@ -96,6 +108,9 @@ void pw_members(struct pw_host *h, u64 members);
 void pw_prepare(struct pw_host *h, enum pr_op_kind kind);
 void pw_start(struct pw_host *h);
 bool pw_step(struct pw_host *h);
+/* Where the next command of the round may go, and that with it going to @path. */
+u64 pw_choices(const struct pw_host *h);
+bool pw_step_on(struct pw_host *h, int path);
 /* The operation that was prepared, to its end; 0 or -errno. */
 int pw_run(struct pw_host *h);
 

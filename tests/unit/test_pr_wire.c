@@ -765,37 +765,40 @@ static const struct {
 	{ { .host_failed = true }, PR_LOST, PR_LOST },
 	{ { .host_failed = true, .status = 0x18 }, PR_LOST, PR_LOST },
 	{ { .status = 0x02 }, PR_LOST, PR_LOST },
-	{ { false, 0x02, false, 6, 0x29, 0 }, PR_LOST, PR_LOST },
-	{ { true, 0x02, true, 6, 0x29, 0 }, PR_LOST, PR_LOST },
-	{ { false, 0x00, true, 6, 0x29, 0 }, PR_GOOD, PR_GOOD },
-	{ { false, 0x02, true, 0, 0x00, 0x00 }, PR_LOST, PR_LOST },
-	{ { false, 0x02, true, 1, 0x5d, 0x00 }, PR_LOST, PR_GOOD },
-	{ { false, 0x02, true, 2, 0x04, 0x00 }, PR_LOST, PR_LOST },
-	{ { false, 0x02, true, 2, 0x04, 0x01 }, PR_TRANSIENT, PR_TRANSIENT },
-	{ { false, 0x02, true, 2, 0x04, 0x02 }, PR_LOST, PR_LOST },
-	{ { false, 0x02, true, 2, 0x04, 0x03 }, PR_LOST, PR_LOST },
-	{ { false, 0x02, true, 2, 0x04, 0x07 }, PR_TRANSIENT, PR_TRANSIENT },
-	{ { false, 0x02, true, 2, 0x04, 0x0a }, PR_TRANSIENT, PR_TRANSIENT },
-	{ { false, 0x02, true, 2, 0x04, 0x0b }, PR_PATH_STATE, PR_PATH_STATE },
-	{ { false, 0x02, true, 2, 0x04, 0x0c }, PR_PATH_STATE, PR_PATH_STATE },
-	{ { false, 0x02, true, 2, 0x04, 0x12 }, PR_PATH_STATE, PR_PATH_STATE },
-	{ { false, 0x02, true, 2, 0x08, 0x00 }, PR_LOST, PR_LOST },
-	{ { false, 0x02, true, 2, 0x3a, 0x00 }, PR_LOST, PR_LOST },
-	{ { false, 0x02, true, 3, 0x11, 0x00 }, PR_LOST, PR_LOST },
-	{ { false, 0x02, true, 4, 0x44, 0x00 }, PR_LOST, PR_LOST },
-	{ { false, 0x02, true, 5, 0x55, 0x04 }, PR_NO_RESOURCES, PR_NO_RESOURCES },
-	{ { false, 0x02, true, 5, 0x55, 0x03 }, PR_BAD_FIELD, PR_BAD_FIELD },
-	{ { false, 0x02, true, 5, 0x20, 0x00 }, PR_UNSUPPORTED, PR_UNSUPPORTED },
-	{ { false, 0x02, true, 5, 0x20, 0x01 }, PR_BAD_FIELD, PR_BAD_FIELD },
-	{ { false, 0x02, true, 5, 0x24, 0x00 }, PR_BAD_FIELD, PR_BAD_FIELD },
-	{ { false, 0x02, true, 5, 0x26, 0x04 }, PR_BAD_FIELD, PR_BAD_FIELD },
-	{ { false, 0x02, true, 6, 0x29, 0x00 }, PR_ATTENTION, PR_ATTENTION },
-	{ { false, 0x02, true, 6, 0x2a, 0x05 }, PR_ATTENTION, PR_ATTENTION },
-	{ { false, 0x02, true, 6, 0xff, 0xff }, PR_ATTENTION, PR_ATTENTION },
-	{ { false, 0x02, true, 7, 0x27, 0x00 }, PR_LOST, PR_LOST },
-	{ { false, 0x02, true, 0xb, 0x00, 0x00 }, PR_LOST, PR_TRANSIENT },
-	{ { false, 0x02, true, 0xb, 0x4b, 0x04 }, PR_LOST, PR_TRANSIENT },
-	{ { false, 0x02, true, 0xff, 0x04, 0x01 }, PR_LOST, PR_LOST },
+	{ { false, 0x02, false, 6, 0x29, 0, false }, PR_LOST, PR_LOST },
+	{ { true, 0x02, true, 6, 0x29, 0, false }, PR_LOST, PR_LOST },
+	{ { false, 0x00, true, 6, 0x29, 0, false }, PR_GOOD, PR_GOOD },
+	{ { false, 0x02, true, 0, 0x00, 0x00, false }, PR_LOST, PR_LOST },
+	{ { false, 0x02, true, 1, 0x5d, 0x00, false }, PR_LOST, PR_GOOD },
+	{ { false, 0x02, true, 2, 0x04, 0x00, false }, PR_LOST, PR_LOST },
+	{ { false, 0x02, true, 2, 0x04, 0x01, false }, PR_TRANSIENT, PR_TRANSIENT },
+	{ { false, 0x02, true, 2, 0x04, 0x02, false }, PR_LOST, PR_LOST },
+	{ { false, 0x02, true, 2, 0x04, 0x03, false }, PR_LOST, PR_LOST },
+	{ { false, 0x02, true, 2, 0x04, 0x07, false }, PR_TRANSIENT, PR_TRANSIENT },
+	{ { false, 0x02, true, 2, 0x04, 0x0a, false }, PR_TRANSIENT, PR_TRANSIENT },
+	{ { false, 0x02, true, 2, 0x04, 0x0b, false }, PR_PATH_STATE, PR_PATH_STATE },
+	{ { false, 0x02, true, 2, 0x04, 0x0c, false }, PR_PATH_STATE, PR_PATH_STATE },
+	{ { false, 0x02, true, 2, 0x04, 0x12, false }, PR_PATH_STATE, PR_PATH_STATE },
+	{ { false, 0x02, true, 2, 0x08, 0x00, false }, PR_LOST, PR_LOST },
+	{ { false, 0x02, true, 2, 0x3a, 0x00, false }, PR_LOST, PR_LOST },
+	{ { false, 0x02, true, 3, 0x11, 0x00, false }, PR_LOST, PR_LOST },
+	{ { false, 0x02, true, 4, 0x44, 0x00, false }, PR_LOST, PR_LOST },
+	{ { false, 0x02, true, 5, 0x55, 0x04, false }, PR_NO_RESOURCES, PR_NO_RESOURCES },
+	{ { false, 0x02, true, 5, 0x55, 0x03, false }, PR_BAD_FIELD, PR_BAD_FIELD },
+	{ { false, 0x02, true, 5, 0x20, 0x00, false }, PR_UNSUPPORTED, PR_UNSUPPORTED },
+	{ { false, 0x02, true, 5, 0x20, 0x01, false }, PR_BAD_FIELD, PR_BAD_FIELD },
+	{ { false, 0x02, true, 5, 0x24, 0x00, false }, PR_BAD_FIELD, PR_BAD_FIELD },
+	{ { false, 0x02, true, 5, 0x26, 0x04, false }, PR_BAD_FIELD, PR_BAD_FIELD },
+	{ { false, 0x02, true, 6, 0x29, 0x00, false }, PR_ATTENTION, PR_ATTENTION },
+	{ { false, 0x02, true, 6, 0x2a, 0x05, false }, PR_ATTENTION, PR_ATTENTION },
+	{ { false, 0x02, true, 6, 0xff, 0xff, false }, PR_ATTENTION, PR_ATTENTION },
+	{ { false, 0x02, true, 7, 0x27, 0x00, false }, PR_LOST, PR_LOST },
+	{ { false, 0x02, true, 0xb, 0x00, 0x00, false }, PR_LOST, PR_TRANSIENT },
+	{ { false, 0x02, true, 0xb, 0x4b, 0x04, false }, PR_LOST, PR_TRANSIENT },
+	{ { false, 0x02, true, 0xff, 0x04, 0x01, false }, PR_LOST, PR_LOST },
+	/* Deferred: about an earlier command. */
+	{ { false, 0x02, true, 5, 0x20, 0x00, true }, PR_LOST, PR_TRANSIENT },
+	{ { false, 0x02, true, 6, 0x29, 0x00, true }, PR_LOST, PR_TRANSIENT },
 };
 
 static void classes(void **state)
@@ -858,6 +861,9 @@ static void attentions(void **state)
 	r.host_failed = true;
 	assert_false(pr_attention_resets(&r));
 	r.host_failed = false;
+	r.deferred = true;
+	assert_false(pr_attention_resets(&r));
+	r.deferred = false;
 	r.status = 0;
 	assert_false(pr_attention_resets(&r));
 }
@@ -868,9 +874,9 @@ static void retries(void **state)
 	unsigned int class, i;
 
 	(void)state;
-	for (i = 1; i <= 8; i++)
+	for (i = 1; i <= 64; i++)
 		assert_int_equal(pr_retry_delay(PR_ATTENTION, i), 0);
-	assert_int_equal(pr_retry_delay(PR_ATTENTION, 9), -1);
+	assert_int_equal(pr_retry_delay(PR_ATTENTION, 65), -1);
 	for (i = 1; i <= 40; i++)
 		assert_int_equal(pr_retry_delay(PR_TRANSIENT, i),
 				 i <= 6 ? transient[i - 1] : 1000);
