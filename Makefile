@@ -6,13 +6,18 @@
 # make install			module, command, library (PREFIX, DESTDIR)
 # make demo			three VMs tell what this is for
 # make check			all tests but the longest; check-unit: those that need no VM;
+#				check-proof: model checker, fuzzing, mutants;
 #				check-long: all
+# make torture			two hosts, one LUN, all that can happen to them (SECONDS= SEED=)
+# make check-debug		cases and storms on kernels that check everything
+# make coverage			lines and branches that the tests reach
 # make bench, make lint, make deps, make clean, make clean-cache
 
 VERSION = $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 PREFIX ?= /usr/local
 CACHE := $(or $(PRMPATH_CACHE),$(HOME)/.cache/dm-prmpath)
 LINES := 6.1 6.12
+DEBUG_LINES := 6.1-debug 6.12-debug 6.12-kcsan
 .DEFAULT_GOAL := all
 
 all: modules tools
@@ -25,7 +30,7 @@ headers_of = $(wildcard /lib/modules/$(1)/build)
 ifdef KDIR
 KVER ?= $(shell cat $(KDIR)/include/config/kernel.release)
 else ifdef KVER
-KDIR := $(if $(filter $(KVER),$(LINES)),$(CACHE)/kernels/$(KVER)/build,$(or \
+KDIR := $(if $(filter $(KVER),$(LINES) $(DEBUG_LINES)),$(CACHE)/kernels/$(KVER)/build,$(or \
 	$(call headers_of,$(KVER)),/usr/src/linux-headers-$(KVER)))
 else
 KDIR := $(or $(call headers_of,$(shell uname -r)),$(call newest,/lib/modules/*/build),$(call \
@@ -37,15 +42,15 @@ endif
 # --- the module: each kernel builds from links in a folder of its own -------------
 
 BUILD := build/$(KVER)
-KBUILD = $(MAKE) --no-print-directory -C $(KDIR) M=$(CURDIR)/$(BUILD) CONFIG_DEBUG_INFO_BTF_MODULES=
+KBUILD = $(MAKE) --no-print-directory -C $(KDIR) M=$(CURDIR)/$(BUILD) CONFIG_DEBUG_INFO_BTF_MODULES= $(if $(filter %-debug,$(KVER)),GCOV_PROFILE=y)
 
-modules: $(if $(filter $(KVER),$(LINES)),kernel-$(KVER))
+modules: $(if $(filter $(KVER),$(LINES) $(DEBUG_LINES)),kernel-$(KVER))
 	@mkdir -p $(BUILD)
 	@ln -sfn $(addprefix ../../,Kbuild uapi $(wildcard *.c *.h)) $(BUILD)
 	+$(KBUILD) modules
 
 kernel-%:
-	@scripts/kernels $*
+	@scripts/$(if $(filter $*,$(LINES)),kernels,debug-kernels) $*
 
 # --- the command and the library --------------------------------------------------
 
@@ -111,6 +116,10 @@ $(UNIT)/%: tests/unit/%.c $(UNIT)/pure.a
 check-unit: tools $(UNIT_TESTS)
 	tests/run unit
 
+# The model checker and the fuzz targets come from the rules of their folders.
+check-proof: model fuzz-programs
+	tests/run proof
+
 # --- everything that needs guests -------------------------------------------------
 
 # Prerequisites in steps, because the first installs what the next ones use.
@@ -121,12 +130,12 @@ guests: deps
 	$(MAKE) --no-print-directory tools
 
 check: guests
-	$(MAKE) --no-print-directory $(UNIT_TESTS)
-	tests/run unit vm
+	+$(MAKE) --no-print-directory $(UNIT_TESTS) model fuzz-programs
+	tests/run unit proof vm
 
 check-long: guests
-	$(MAKE) --no-print-directory $(UNIT_TESTS)
-	tests/run unit vm long
+	+$(MAKE) --no-print-directory $(UNIT_TESTS) model fuzz-programs
+	tests/run unit proof vm long
 
 demo: guests
 	tests/demo/run
@@ -141,13 +150,14 @@ bench: guests
 CHECKPATCH = $(CACHE)/checkpatch/checkpatch.pl --no-tree --strict --terse --quiet --no-summary \
 	--show-types --ignore
 KERNEL_C = $(filter-out trace.h,$(wildcard *.c *.h uapi/*.h))
-USER_C = $(wildcard tools/*.[ch] tests/unit/*.[ch] tests/sim/*.[ch] tests/bench/*.c)
+USER_C = $(wildcard tools/*.[ch] tests/unit/*.[ch] tests/sim/*.[ch] tests/bench/*.c \
+	tests/model/*.[ch] tests/fuzz/*.[ch] tests/torture/*.c tests/debug/*.c)
 
 lint: deps $(addprefix lint-,$(LINES))
 	@scripts/kernels checkpatch
 	$(CHECKPATCH) LINUX_VERSION_CODE,CONSTANT_COMPARISON,MACRO_ARG_UNUSED,CONST_STRUCT,BIT_MACRO,PREFER_KERNEL_TYPES -f $(KERNEL_C)
 	$(CHECKPATCH) LINUX_VERSION_CODE,OPEN_ENDED_LINE,PARENTHESIS_ALIGNMENT -f $(wildcard trace.h)
-	$(CHECKPATCH) PREFER_KERNEL_TYPES,PREFER_DEFINED_ATTRIBUTE_MACRO,CAMELCASE,SPLIT_STRING,STATIC_CONST_CHAR_ARRAY,FUNCTION_ARGUMENTS,SPACING -f $(USER_C)
+	$(CHECKPATCH) PREFER_KERNEL_TYPES,PREFER_DEFINED_ATTRIBUTE_MACRO,CAMELCASE,ARRAY_SIZE,SPLIT_STRING,STATIC_CONST_CHAR_ARRAY,FUNCTION_ARGUMENTS,SPACING -f $(USER_C)
 	for f in $(sort $(filter %.c,$(PURE) $(USER_C))); do \
 		clang -Werror $(tool_cflags) -c -o /dev/null $$f || exit; done
 
@@ -173,5 +183,5 @@ clean:
 clean-cache:
 	rm -rf $(CACHE)
 
-.PHONY: all modules tools install check-unit check check-long guests demo bench lint deps clean clean-cache
+.PHONY: all modules tools install check-unit check-proof check check-long guests demo bench lint deps clean clean-cache
 .SECONDARY:

@@ -1819,10 +1819,17 @@ static bool ask_watch_probe(struct pr_lun *lun, struct pr_op *op,
 static enum stage answer_watch_probe(struct pr_lun *lun, struct pr_op *op,
 				     const struct pr_reply *reply)
 {
+	u64 asked = 0;
+	int class;
+
+	for (class = 0; class < PR_CLASS_COUNT; class++)
+		asked |= reply->ended[class];
 	note_proof(lun, reply);
-	op->configure = reply->ended[PR_CONFLICT];
+	/* A path that was away just now has an older proof only. */
+	op->configure = reply->ended[PR_CONFLICT] | (lun->registered & ~asked);
+	lun->registered &= asked;
 	/* It may have been the holder: nobody is evicted before that is known. */
-	return op->configure ? ST_WATCH_READ : ST_WATCH_KEYS;
+	return reply->ended[PR_CONFLICT] ? ST_WATCH_READ : ST_WATCH_KEYS;
 }
 
 /*
@@ -2175,6 +2182,10 @@ static enum stage answer_undo_unregister(struct pr_lun *lun, struct pr_op *op,
 	lun->undo &= ~done;
 	if (op->kind == PR_OP_OPEN)
 		lun->undo |= op->made & ~done;
+	if (lun->state == PR_STATE_OWNER) {
+		op->settled &= ~op->made;
+		op->configure |= op->made & lun->present;
+	}
 	op->made = 0;
 	if (op->recheck && op->why == PR_WHY_OK && lun->state == PR_STATE_OWNER) {
 		op->recheck = false;

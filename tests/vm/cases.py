@@ -37,6 +37,11 @@ def case(topology, rules, cpus=1, module=True, kernels=('6.1', '6.12'), long=Fal
     return register
 
 
+def line_of(kernel):
+    """6.12 of 6.12 and 6.12-debug."""
+    return kernel.split('-')[0]
+
+
 class Skip(Exception):
     """Raised by a case that cannot run here; the text says why."""
 
@@ -105,7 +110,7 @@ class Test:
     discarded = False
 
     def __init__(self, site, case, kernel):
-        self.site, self.case, self.kernel = site, case, kernel
+        self.site, self.case, self.kernel, self.line = site, case, kernel, line_of(kernel)
         self.vm = getattr(site, 'vm', None)
         self.target = getattr(site, 'target', self.vm)
         self.wires = getattr(site, 'wires', None)

@@ -26,16 +26,22 @@ node.session.scan = auto
 
 
 class Backstore:
-    """A disk of the target: a ramdisk, a file that outlives the target, or a block device."""
+    """A disk of the target: a ramdisk, a file that outlives the target, or a block device.
 
-    def __init__(self, vm, name='lun0', megabytes=64, file=None, device=None):
+    handler: tcmu-runner's handler of that name serves file; the daemon must be running.
+    attributes: of attrib/, also those that cannot change once the disk has ports.
+    """
+
+    def __init__(self, vm, name='lun0', megabytes=64, file=None, device=None, handler=None,
+                 attributes=()):
         self.vm, self.name = vm, name
-        kind = 'iblock_0' if device else 'fileio_0' if file else 'rd_mcp_0'
-        self.path = f'{CONFIGFS}/core/{kind}/{name}'
         size = megabytes << 20
-        control = (f'udev_path={device}' if device else
-                   f'fd_dev_name={file},fd_dev_size={size}' if file else f'rd_pages={size >> 12}')
-        driver = 'target_core_iblock' if device else 'target_core_file' if file else ''
+        kind, driver, control = (
+            ('user_0', 'target_core_user', f'dev_config={handler}/{file},dev_size={size}') if handler else
+            ('iblock_0', 'target_core_iblock', f'udev_path={device}') if device else
+            ('fileio_0', 'target_core_file', f'fd_dev_name={file},fd_dev_size={size}') if file else
+            ('rd_mcp_0', '', f'rd_pages={size >> 12}'))
+        self.path = f'{CONFIGFS}/core/{kind}/{name}'
         vm.check(f'''set -e
             modprobe -a target_core_mod {driver}
             {f"[ -e {file} ] || truncate -s {size} {file}" if file else ""}
@@ -43,6 +49,8 @@ class Backstore:
             echo -n {control} > {self.path}/control
             echo 1 > {self.path}/enable
             echo -n prm-{name} > {self.path}/wwn/vpd_unit_serial''')
+        for attribute, value in dict(attributes).items():
+            self.attribute(attribute, value)
 
     def attribute(self, name, value):
         """Set attrib/NAME, for instance emulate_pr."""

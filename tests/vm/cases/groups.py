@@ -7,7 +7,7 @@ from cases import case, expect, module_path, poll
 from harness import Host, Mapped, Path
 from lio import CONFIGFS, AluaGroup, Backstore, TcmLoop, find_disk
 from multipath_tools import Fio
-from steps import log, logged
+from steps import ScsiDebug, log, logged
 
 STPG, WRITE_10, WRITE_16 = 0xa4, 0x2a, 0x8a
 
@@ -99,6 +99,20 @@ def write(t, mp, count, before=''):
     start = writes(*t.a.paths)
     t.a.check(f'{before} python3 -c {shlex.quote(STRIDED)} {mp} {count}')
     return [now - then for now, then in zip(writes(*t.a.paths), start)]
+
+
+def never(condition):
+    """For a second it does not come true."""
+    try:
+        poll(condition, 1)
+    except AssertionError:
+        return True
+    return False
+
+
+def waits(job):
+    """The job goes on waiting: nothing ends it for a second."""
+    return never(lambda: job.poll() is not None)
 
 
 def said(t, mp, *words):
@@ -436,6 +450,14 @@ class Traced:
     def codes(self, path):
         return [cdb[0] for cdb in commands_of(self.t, path, self.text)]
 
+    def times(self, path, code):
+        """When the commands of one operation code went to a path, in seconds."""
+        address = self.t.a.check(f'basename $(readlink /sys/block/{path.name}/device)').strip()
+        host, channel, target, lun = address.split(':')
+        return [float(time) for time, raw in re.findall(
+            rf' (\d+\.\d+): scsi_dispatch_cmd_start: host_no={host} channel={channel} id={target} '
+            rf'lun={lun} .*raw=([0-9a-f ]+)\)', self.text) if int(raw[:2], 16) == code]
+
 
 @case(topology='tcm_loop', rules=['5.12'])
 def activation(t):
@@ -467,6 +489,21 @@ def activation(t):
     expect(mp.message('switch_group', 2)[0] == 0, 'switch_group 2 again')
     same(write(t, mp, 10), [0, 10], 'the second group again')
     expect(two.state() == 'optimized', two.state())
+
+
+@case(topology='tcm_loop', rules=['5.12'])
+def activation_idle(t):
+    """alua: a group that nobody sends I/O to is not activated: who only looks on moves nothing"""
+    first, second = t.a.paths
+    PortGroup(t, first, 'standby')
+    two = PortGroup(t, second, 'standby')
+    mp = create(t, rr(first), rr(second), handler='alua')
+    same(write(t, mp, 4), [4, 0], 'the first group')
+    same(mp.message('switch_group', 2)[0], 0, 'switch_group 2')
+    wait_shown(mp, 2, 'EA', 'AA')
+    expect(never(lambda: two.state() != 'standby'), f'activated for nobody: {two.state()}')
+    same(write(t, mp, 4), [0, 4], 'the second group')
+    same(two.state(), 'optimized', 'activated by I/O')
 
 
 @case(topology='tcm_loop', rules=['5.12'])
@@ -568,6 +605,66 @@ def leave(t, path, ports):
     ports.remove()
 
 
+START_STOP, SWITCHING = 0x1b, '0 0 0x2 0x2 0x4 0x3'     # not ready: manual intervention required
+HP_SW_TRIES = 4                                         # of the handler itself
+
+
+@case(topology='bare', rules=['5.12'], kernels=('6.12',))
+def activation_later(t):
+    """a handler that asks for time: pg_init_delay_msecs between its tries, pg_init_retries of them
+
+    Only hp_sw asks for it (rdac too, without memory), of an array that is switching over: scsi_debug
+    can say that in 6.12, not yet in 6.1. alua repeats its own commands until it knows.
+    """
+    # Else alua takes the disks of scsi_debug as they come.
+    t.vm.check('modprobe -r scsi_dh_alua && modprobe scsi_dh_hp_sw')
+    t.cleanup(t.vm.check, 'modprobe -r scsi_dh_hp_sw && modprobe scsi_dh_alua')
+    debug = ScsiDebug(t)
+    first, second = t.a.paths
+    delay = 3
+    mp = create(t, rr(first), rr(second), handler='hp_sw',
+                features=f'pg_init_retries 2 pg_init_delay_msecs {delay * 1000}')
+    same(t.a.check(f'cat /sys/block/{second.name}/device/dh_state').strip(), 'hp_sw', 'the handler')
+    same(write(t, mp, 4), [4, 0], 'the first group')
+    # The passive path of such an array says what a stopped disk says. (An open would start it.)
+    t.a.check(f'sg_start --stop /dev/$(ls /sys/block/{second.name}/device/scsi_generic)')
+
+    def starts(activations):
+        """When START STOP UNIT went to the second path while that many activations fail."""
+        t.a.check(f'echo "2 -{activations * HP_SW_TRIES} {START_STOP:#x} {SWITCHING}" > '
+                  f'/sys/kernel/debug/scsi_debug/{debug.address(second)}/error')
+        with Traced(t) as trace:
+            same(mp.message('switch_group', 2)[0], 0, 'switch_group 2')
+            same(write(t, mp, 4)[0], 4, 'back in the first group')
+            wait_shown(mp, 1, 'AE', 'AF')
+        return trace.times(second, START_STOP)
+
+    def pauses(times):
+        return [after - before for before, after in zip(times[HP_SW_TRIES - 1::HP_SW_TRIES],
+                                                        times[HP_SW_TRIES::HP_SW_TRIES])]
+    times = starts(activations=9)
+    same(len(times), 3 * HP_SW_TRIES, f'one attempt and two retries: {times}')
+    expect(all(delay <= pause < 3 * delay for pause in pauses(times)), f'{delay} s between: {times}')
+    logged(t, 'mp0 (dm-', f'path {second.number} failed: its hardware handler cannot activate it')
+
+    mp.message('reinstate_path', second.number)
+    reload(t, mp, rr(first), rr(second), handler='hp_sw', features='pg_init_delay_msecs 60000')
+    wait_shown(mp, 1, 'AE', 'AA')
+    same(len(starts(activations=9)), HP_SW_TRIES, 'no retry unless asked for')
+
+    # The array is ready at the second attempt; hp_sw takes I/O only when it has asked once more.
+    mp.message('reinstate_path', second.number)
+    reload(t, mp, rr(first), rr(second), handler='hp_sw',
+           features='pg_init_retries 1 pg_init_delay_msecs 100')
+    t.a.check(f'echo "- 2 {START_STOP:#x}" > /sys/kernel/debug/scsi_debug/{debug.address(second)}/error')
+    wait_shown(mp, 1, 'AE', 'AA')
+    times = starts(activations=1)
+    same(len(times), HP_SW_TRIES + 1, f'the last one succeeds: {times}')
+    mp.message('reinstate_path', second.number)
+    same(mp.message('switch_group', 2)[0], 0, 'switch_group 2')
+    same(write(t, mp, 4), [0, 4], 'the second group')
+
+
 @case(topology='tcm_loop', rules=['5.12'])
 def retained_handler(t):
     """retain_attached_hw_handler: the table shows the handler that the paths have, whatever it asked for"""
@@ -585,15 +682,6 @@ def retained_handler(t):
 
 
 # Queueing
-
-def waits(job):
-    """The job goes on waiting: nothing ends it for a second."""
-    try:
-        poll(lambda: job.poll() is not None, 1)
-    except AssertionError:
-        return True
-    return False
-
 
 @case(topology='tcm_loop', rules=['5.12'])
 def features(t):
@@ -713,7 +801,7 @@ def wrong_lines(t):
     """a wrong table line is refused with a line that names the word and what was expected"""
     mp = create(t, rr(*t.a.paths))
     number, sectors = t.a.paths[0].number, t.a.check(f'blockdev --getsz {t.a.paths[0]}').strip()
-    missing = {'6.1': -19, '6.12': -2}[t.kernel]        # ENODEV, ENOENT
+    missing = {'6.1': -19, '6.12': -2}[t.line]        # ENODEV, ENOENT
     known = 'round-robin or queue-length or service-time or historical-service-time or io-affinity'
     lines = (
         ('x 0 0 0', "number of features: 'x' is no number, expected one"),

@@ -213,7 +213,7 @@ def protection(t):
     mp = create(t, rr(first, second), features='queue_if_no_path')
     name = t.a.check(f'basename $(readlink -f {mp})').strip()
     # Before 6.11 an I/O cannot be sent again with its own: there it is made below us.
-    wanted = {'6.1': 'none', '6.12': 'T10-DIF-TYPE1-CRC'}[t.kernel]
+    wanted = {'6.1': 'none', '6.12': 'T10-DIF-TYPE1-CRC'}[t.line]
     expect(wanted in t.a.check(f'cat /sys/block/{name}/integrity/format'), f'no integrity {wanted}')
 
     def run(seed):
@@ -232,7 +232,7 @@ def protection(t):
         expect(not mp.status()['paths'][path.number]['active'], f'{path} has not failed')
         path.scsi_state('running')
         expect(mp.message('reinstate_path', path.number)[0] == 0, 'reinstate_path')
-    if t.kernel == '6.12':
+    if t.line == '6.12':
         # Refused by the transport when it was prepared already: one in three on the first path.
         inject = f'/sys/kernel/debug/scsi_debug/{debug.address(first)}/error'
         for code in 0x2a, 0x28:

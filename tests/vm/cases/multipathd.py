@@ -747,3 +747,195 @@ def mpathpersist_registrant(t):
     mp.wait_paths(READY, count=2)
     mp.owner()
     every_path_registered(t)
+
+
+def fence_mpath(host, action, key, mp):
+    """Run Debian's agent; its exit code and what it says."""
+    host.vm.run('mkdir -p /run/cluster')
+    return host.run(f'fence_mpath -o {action} -n {key:x} -d {mp}')
+
+
+def fenced_pair(t, features=''):
+    """Host a has the LUN by our target, host b has only fence_mpath; maps and a's writer."""
+    ours_only()
+    for host in t.a, t.b:
+        t.cleanup(host.run, 'rm -rf /run/cluster')
+    a = Multipathd(t, t.a, key=0xa1, features=features, reservation_key='0xa1').start()
+    b = Multipathd(t, t.b, key=None, reservation_key='0xb1').start()
+    mpa, mpb = a.map(), b.map()
+    writer = Writer(t, mpa).opened()
+    writer.goes_on()
+    mpa.owner()
+    return mpa, mpb, writer
+
+
+@case(topology='three_hosts', rules=['3.2', '5.11'], module=False, long=True)
+def fence_mpath_unasked(t):
+    """fence_mpath finds our key, changes nothing under us, and another host's registration is removed"""
+    mpa, mpb, writer = fenced_pair(t)
+    before = t.b.pr_state()
+    for action in 'status', 'on':
+        code, said = fence_mpath(t.a, action, 0xa1, mpa)
+        expect(code == 0 and 'ON' in said, f'{action} with our key: {code} {said}')
+    code, said = fence_mpath(t.a, 'on', 0xc1, mpa)
+    expect(code == 1 and 'Failed to verify' in said, f'another key on our paths: {code} {said}')
+    expect(t.b.pr_state() == before, f'{before} became {t.b.pr_state()}')
+    # It may be there for a moment: the agent succeeds if it looks before our watcher does.
+    code, said = fence_mpath(t.b, 'on', 0xb1, mpb)
+    poll(lambda: 'foreign registrations removed' in log(t, t.a.vm), 20, 'the log tells')
+    poll(lambda: t.b.pr_state().keys == [0xa1, 0xa1], 20, 'nobody else is registered')
+    code, said = fence_mpath(t.b, 'status', 0xb1, mpb)
+    expect(code == 2 and 'OFF' in said, f'status of b: {code} {said}')
+    fence_mpath(t.b, 'off', 0xa1, mpb)
+    writer.goes_on()
+    mpa.owner()
+    expect(t.b.pr_state().holder == 0xa1, t.b.pr_state())
+
+
+@case(topology='three_hosts', rules=['5.3', '5.4', '3-default'], module=False, long=True)
+def fence_mpath_off(t):
+    """with pr_shared fence_mpath's "off" of our key fences us, and its "on" does not arm us again"""
+    mpa, mpb, writer = fenced_pair(t, 'pr_shared')
+    code, said = fence_mpath(t.b, 'on', 0xb1, mpb)
+    expect(code == 0, said)
+    expect(t.b.pr_state().keys == [0xa1, 0xa1, 0xb1, 0xb1], t.b.pr_state())
+    writer.goes_on()
+    mpa.owner()
+    code, said = fence_mpath(t.b, 'off', 0xa1, mpb)
+    expect(code == 0 and 'OFF' in said, said)
+    expect(writer.failed(30) == 'EBADE', writer.errors())
+    mpa.wait_status(state='fenced', holder='foreign:0x00000000000000b1')
+    expect('FENCED' in log(t, t.a.vm), log(t, t.a.vm))
+    state = t.b.pr_state()
+    expect(state.keys == [0xb1, 0xb1] and state.holder == 0xb1, state)
+    # A registration that we did not make lets nobody through our gate.
+    code, said = fence_mpath(t.a, 'on', 0xa1, mpa)
+    expect(code == 0, said)
+    expect(t.b.pr_state().keys == [0xa1, 0xa1, 0xb1, 0xb1], t.b.pr_state())
+    mpa.daemon.checks()
+    expect(mpa.status()['state'] == 'fenced', mpa.status())
+    expect(try_open(mpa)[0] and try_open(mpa, 'forced')[0], 'fenced, so a must be refused')
+    writer.close()
+    expect(try_open(mpa)[0], 'b holds the LUN')
+    code, said = fence_mpath(t.b, 'off', 0xa1, mpb)
+    expect(code == 0, said)
+    hold(t, mpa, 'forced').opened()
+    mpa.owner()
+    expect(t.b.pr_state().holder == 0xa1, t.b.pr_state())
+
+
+# What a host does when it goes down, in the right order and in wrong ones
+
+LOG_OUT_ALL = 'iscsiadm -m node --logoutall=all'
+
+
+def mounted(t, mp):
+    """A file system with data that nobody has written back yet."""
+    t.cleanup(t.vm.run, 'umount -l /mnt')
+    t.vm.check(f'mkfs.ext4 -q -F {mp} && mkdir -p /mnt && mount {mp} /mnt && '
+               'head -c 3M /dev/urandom > /mnt/data')
+    mp.owner()
+
+
+def at_the_target(t):
+    """Who holds the LUN, and how many nexuses are registered, by LIO's own files: no path needed."""
+    out = t.vm.check(f'cd {t.lun.backstore.path}/pr && cat res_holder res_pr_registered_i_pts')
+    return 'No SPC-3 Reservation holder' not in out, len(re.findall('PR Key', out.split('\n', 1)[1]))
+
+
+def all_gone(t):
+    """What systemd-shutdown does last: every map goes, and nothing hangs."""
+    poll(lambda: 'No devices' in t.vm.check('udevadm settle; dmsetup remove_all; dmsetup ls',
+                                            timeout=60), 60, 'no mapped device is left')
+
+
+def left_behind(t):
+    """The reservation, which nobody could release; the log tells."""
+    if not IN_TREE:
+        expect(at_the_target(t)[0], 'released without a path')
+        expect('the reservation could not be released' in log(t), log(t))
+
+
+@single(['4.2', '4.4', '4.5'])
+def shutdown(t):
+    """umount first: the LUN is released, whether the daemon or the storage goes next"""
+    daemon = Multipathd(t, t.a, no_path_retry='queue').start()
+    mp = daemon.map()
+    mounted(t, mp)
+    daemon.stop()
+    mp.owner()
+    t.vm.check('umount /mnt')
+    released(mp)
+    t.vm.check('udevadm settle && multipath -F')
+    expect('No devices' in t.vm.check('dmsetup ls'), t.vm.check('dmsetup ls'))
+    expect(IN_TREE or at_the_target(t) == (False, 0), at_the_target(t))
+    # As Debian's services are ordered.
+    daemon.start()
+    mp = daemon.map()
+    t.vm.check(f'mount {mp} /mnt && touch /mnt/more')
+    mp.owner()
+    t.vm.check('umount /mnt')
+    released(mp)
+    t.vm.check(LOG_OUT_ALL)
+    daemon.stop()
+    all_gone(t)
+    expect(not at_the_target(t)[0], at_the_target(t))
+    unload(t.vm)
+    load(t.vm)
+
+
+@single(['5.5', '4.2', '6.3'], long=True)
+def shutdown_storage_first(t):
+    """the storage goes below a mounted file system: it waits while multipathd says so, and no longer"""
+    daemon = Multipathd(t, t.a, no_path_retry='queue').start()
+    mp = daemon.map()
+    mounted(t, mp)
+    t.vm.check(LOG_OUT_ALL, timeout=90)
+    umount = t.vm.spawn('umount /mnt')
+    before = uptime(t.vm)
+    poll(lambda: uptime(t.vm) > before + 3, 60, 'three seconds of the guest')
+    expect(umount.poll() is None, f'it should wait for a path: {umount.output()}')
+    daemon.stop()
+    umount.wait(90)
+    all_gone(t)
+    left_behind(t)
+    unload(t.vm)
+    load(t.vm)
+
+
+@single(['5.5', '4.2', '6.3'], long=True)
+def shutdown_daemon_first(t):
+    """the daemon goes, then the storage, then umount: errors, no hang, the reservation stays"""
+    daemon = Multipathd(t, t.a, no_path_retry='queue').start()
+    mp = daemon.map()
+    mounted(t, mp)
+    daemon.stop()
+    mp.owner()
+    t.vm.check(LOG_OUT_ALL, timeout=90)
+    t.vm.run('umount /mnt', timeout=90)
+    expect(t.vm.run('mountpoint -q /mnt')[0], 'still mounted')
+    all_gone(t)
+    left_behind(t)
+    unload(t.vm)
+    load(t.vm)
+
+
+@single(['4.5', '4.8', '6.3'])
+def remove_all(t):
+    """dmsetup remove_all leaves a mounted map alone; with --force the reservation stays, and is said"""
+    daemon = Multipathd(t, t.a).start()
+    mp = daemon.map()
+    mounted(t, mp)
+    t.vm.run('dmsetup remove_all')
+    mp.owner()
+    t.vm.check('sync && sha256sum /mnt/data')
+    daemon.stop()
+    t.vm.run('dmsetup remove_all --force', timeout=90)
+    expect('error' in mp.table_line(), mp.table_line())
+    t.vm.run('umount /mnt', timeout=90)
+    all_gone(t)
+    if not IN_TREE:
+        expect('table gone while open: the reservation stays' in log(t), log(t))
+        expect(at_the_target(t)[0], 'a device that is open is not released')
+    unload(t.vm)
+    load(t.vm)

@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What a debug kernel knows when a guest's life ends: leaks, and which lines ran."""
+import os
+import re
+import time
+
+import harness
+
+KMEMLEAK = '/sys/kernel/debug/kmemleak'
+GCOV = '/sys/kernel/debug/gcov'
+# A backtrace through the module, or through one that is gone: then only addresses
+# are left, which are those of modules.
+OURS = re.compile(r'\[dm_prmpath\]|\b0xffffffffc[0-9a-f]{7}\b')
+SCAN_DEADLINE = 300
+
+
+def is_debug(kernel):
+    return kernel.endswith('-debug')
+
+
+def leaks(vm):
+    """Leaks of the module: the text of kmemleak's reports, or ''."""
+    # What is younger than 5 s does not count; what looks lost in one scan may be found
+    # by the next, since pointers move.
+    vm.run(f'echo scan > {KMEMLEAK}', timeout=SCAN_DEADLINE)
+    time.sleep(5)
+    vm.run(f'echo scan > {KMEMLEAK}', timeout=SCAN_DEADLINE)
+    text = vm.run(f'cat {KMEMLEAK}', timeout=SCAN_DEADLINE)[1]
+    reports = re.split(r'(?m)^(?=unreferenced object)', text)
+    return ''.join(report for report in reports if OURS.search(report))
+
+
+def save_coverage(vm):
+    """The module's counters go to the folder gcov of the logs, one folder per guest's life."""
+    names = vm.run(f'find {GCOV} -name "*.gcda" -path "*/build/*" 2>/dev/null')[1].split()
+    if not names:
+        return
+    folder = harness.LOGS / 'gcov' / f'{vm.kernel}-{vm.name}-{os.getpid()}-{vm.dir.name[7:]}'
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in names:
+        # These files have no length that a plain read could trust.
+        vm.check(f'cat {name} > /run/gcda')
+        (folder / name.rsplit('/', 1)[1]).write_bytes(vm.get('/run/gcda'))
+
+
+def farewell(vm):
+    """Before a guest is powered off: returns what it has leaked, or ''."""
+    if not is_debug(vm.kernel) or not vm.alive():
+        return ''
+    try:
+        save_coverage(vm)
+        return leaks(vm)
+    except harness.Failed as error:
+        return f'the guest does not answer any more: {error}'

@@ -1,0 +1,363 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Opens a prmpath device in every way, against a target that misbehaves by a table; judges.
+
+usage: opens.py PLAN.json
+
+In a guest, in one process: a process per step costs more there than all that it does. The
+plan has a table line with {} for the features, and the rows of tests/vm/cases/hostile.py. One
+line per row is printed: "ok" with the seconds that each open took, or "not ok" with what was
+wrong.
+"""
+import errno
+import fcntl
+import json
+import mmap
+import os
+import re
+import select
+import socket
+import struct
+import subprocess
+import sys
+import threading
+import time
+
+K = 0xa1
+BITS = {'forced': 1, 'retain': 2, 'no_reserve': 4, 'single': 8, 'bypass': 16}
+PRM_IOC_OPEN = 1 << 30 | 16 << 16 | 0xdb << 8 | 1
+DM_TABLE_STATUS, DM_TARGET_MSG = 12, 14
+HEADER = struct.Struct('=3I I I I i I I I Q 128s 129s 7x')
+BLOCK = 4096
+WRITE_S = 60
+RATELIMIT_S = 6             # the kernel's is 5
+
+
+class Wrong(AssertionError):
+    """What was expected did not happen."""
+
+
+def expect(condition, *what):
+    if not condition:
+        raise Wrong(' '.join(map(str, what)))
+
+
+def poll(condition, deadline=20):
+    """The first true result, or the last one."""
+    end = time.monotonic() + deadline
+    while True:
+        result = condition()
+        if result or time.monotonic() > end:
+            return result
+        time.sleep(0.05)
+
+
+class Target:
+    def __init__(self):
+        self.file = socket.create_connection(('127.0.0.1', 3270)).makefile('rw')
+
+    def __call__(self, do, **words):
+        self.file.write(json.dumps({'do': do, **words}) + '\n')
+        self.file.flush()
+        answer = json.loads(self.file.readline())
+        expect('ok' in answer, do, words, answer)
+        return answer['ok']
+
+    def state(self):
+        return self('state')
+
+    def writes(self):
+        return sum(count.get('2a', 0) + count.get('8a', 0)
+                   for count in self.state()['counts'].values())
+
+
+class Log:
+    """The kernel log from here on."""
+
+    def __init__(self):
+        self.fd = os.open('/dev/kmsg', os.O_RDONLY | os.O_NONBLOCK)
+        os.lseek(self.fd, 0, os.SEEK_END)
+        self.text = ''
+
+    def read(self):
+        while select.select([self.fd], [], [], 0)[0]:
+            try:
+                self.text += os.read(self.fd, 8192).decode(errors='replace').split(';', 1)[1]
+            except BrokenPipeError:         # overwritten meanwhile
+                pass
+        return self.text
+
+
+class Device:
+    def __init__(self, name, table):
+        self.name, self.path = name, f'/dev/mapper/{name}'
+        self.control = os.open('/dev/prmpath-control', os.O_RDONLY)
+        self.dm = os.open('/dev/mapper/control', os.O_RDWR)
+        self.dmsetup('create', name, '--table', table)
+
+    def remove(self):
+        self.dmsetup('remove', '--retry', self.name)
+        os.close(self.control)
+        os.close(self.dm)
+
+    @staticmethod
+    def dmsetup(*words):
+        # There is no udev to wait for.
+        subprocess.run(['dmsetup', *words], check=True, timeout=60, stderr=subprocess.DEVNULL,
+                       env={**os.environ, 'DM_DISABLE_UDEV': '1'})
+
+    def ioctl(self, number, payload=b''):
+        size = 16384
+        head = HEADER.pack(4, 0, 0, size, HEADER.size, 0, 0, 0, 0, 0, 0, self.name.encode(), b'')
+        buffer = bytearray((head + payload).ljust(size, b'\0'))
+        fcntl.ioctl(self.dm, 3 << 30 | HEADER.size << 16 | 0xfd << 8 | number, buffer)
+        return buffer
+
+    def status(self):
+        buffer = self.ioctl(DM_TABLE_STATUS)
+        start = struct.unpack_from('=I', buffer, 16)[0]
+        text = bytes(buffer[start + 40:]).split(b'\0', 1)[0].decode()
+        return dict(word.split('=', 1) for word in text.split() if '=' in word)
+
+    def message(self, text):
+        try:
+            self.ioctl(DM_TARGET_MSG, struct.pack('=Q', 0) + text.encode() + b'\0')
+            return 0
+        except OSError as error:
+            return error.errno
+
+    def open(self, option):
+        """(descriptor, 0) or (None, errno)."""
+        fd = None
+        try:
+            if option == 'default':
+                return os.open(self.path, os.O_RDWR | os.O_DIRECT), 0
+            fd = os.open(self.path, os.O_RDWR | os.O_DIRECT | os.O_NONBLOCK)
+            bits = sum(BITS[word] for word in option.split(','))
+            fcntl.ioctl(self.control, PRM_IOC_OPEN, struct.pack('=iIQ', fd, bits, 0))
+            return fd, 0
+        except OSError as error:
+            if fd is not None:
+                os.close(fd)
+            return None, error.errno
+
+
+def write(fd, byte):
+    """0 or errno of a direct write."""
+    page, result = mmap.mmap(-1, BLOCK), []
+    page.write(bytes([byte]) * BLOCK)
+
+    def attempt():
+        try:
+            os.pwrite(fd, page, 0)
+            result.append(0)
+        except OSError as error:
+            result.append(error.errno)
+    thread = threading.Thread(target=attempt, daemon=True)
+    thread.start()
+    thread.join(WRITE_S)
+    expect(result, f'a write has no end within {WRITE_S} s')
+    return result[0]
+
+
+def name_of(code):
+    return errno.errorcode.get(code, str(code))
+
+
+class Run:
+    def __init__(self, plan):
+        self.plan, self.target = plan, Target()
+        self.generation = 0x100
+
+    def truth(self):
+        state = self.target.state()
+        return state['holder'], state['type'], state['keys']
+
+    def prepare(self, row):
+        """A target that nobody knows, and whoever else is registered there."""
+        self.generation += 0x100
+        self.target('reset', generation=self.generation)
+        for call in row['before']:
+            self.target(**call)
+
+    def agrees(self, device, reserved):
+        """Status and target say the same: None, or where they differ."""
+        status, state = device.status(), self.target.state()
+        own = state['keys'].count(K)
+        wanted = {'state': 'owner' if reserved else 'no_reserve', 'gate': 'open'}
+        if reserved:
+            wanted |= {'keys_own': str(own), 'keys_foreign': str(len(state['keys']) - own),
+                       'gen': str(state['generation'])}
+        different = {key: (status.get(key), value) for key, value in wanted.items()
+                     if status.get(key) != value}
+        if reserved and state['holder'] != K:
+            different['target'] = state['holder'], state['holder_nexus']
+        return different
+
+    def nothing_left(self, row, device, before):
+        """What an open that failed did is undone, or known."""
+        holder, kind, keys = self.truth()
+        own = keys.count(K)
+        if row['stays'] and device.status()['keys_own'] == str(own):
+            keys = [key for key in keys if key != K]
+        return (holder, kind, keys) == before
+
+    def gate_is_shut(self, device):
+        status = device.status()
+        expect(status['gate'] == 'closed', f'gate: {status}')
+        expect(status['state'] not in ('owner', 'no_reserve'), f'state: {status}')
+        before = self.target.writes()
+        fd, _ = device.open('bypass')
+        code = write(fd, 0x66)
+        os.close(fd)
+        expect(name_of(code) == 'EBADE', 'a write that no session asked for:', name_of(code))
+        expect(self.target.writes() == before, 'it reached the target')
+
+    def troubled(self, row, device, fd):
+        """What happens to a session under an answer that comes while it lasts."""
+        def status_is():
+            status = device.status()
+            return all(status.get(word) in value.split('|') for word, value in row['then'].items())
+        try:
+            if row['during']:
+                expect(poll(lambda: not self.agrees(device, True)), 'owner at first:', device.status())
+                self.target('rules', rules=row['during'])
+            for _ in range(row['writes']):
+                self.written = name_of(write(fd, 0x42))
+            expect(not row['during'] or
+                   poll(lambda: all(count >= row['uses'] for count in self.target('used')), 40),
+                   'rules applied:', self.target('used'))
+            expect(poll(status_is, 40), 'status', device.status(), 'expected', row['then'])
+            for word, most in row['most'].items():
+                count = sum(c.get(word, 0) for c in self.target.state()['counts'].values())
+                expect(count <= most, f'{word} was sent {count} times, expected {most} at most')
+            if device.status()['gate'] == 'closed':
+                before = self.target.writes()
+                expect(name_of(write(fd, 0x42)) == 'EBADE', 'a write while the gate is closed')
+                expect(self.target.writes() == before, 'it reached the target')
+            if row['written']:
+                expect(self.written in row['written'].split('|'), 'write:', self.written)
+        finally:
+            os.close(fd)
+        for word, value in row['closed'].items():
+            expect(poll(lambda: device.status()[word] == value), 'closed:', device.status())
+        self.target('rules', rules=[])
+        expect(poll(lambda: device.status()['state'] in ('free', 'foreign'), 40), 'closed:',
+               device.status())
+        # A fenced session leaves alone what it was told is not its own.
+        if row['then'].get('state') != 'fenced':
+            expect(poll(lambda: self.truth()[0] != K), 'closed:', self.truth())
+
+    def session(self, device, fd, option):
+        """What an open that succeeded has to look like, and its close."""
+        reserved = 'no_reserve' not in option
+        try:
+            different = {}
+
+            def same():
+                nonlocal different
+                different = self.agrees(device, reserved)
+                return not different
+            expect(poll(same), f'status and target, should be: {different}')
+            expect(write(fd, 0x41) == 0, 'a write of the session fails')
+        finally:
+            os.close(fd)
+        if 'retain' in option:
+            expect(poll(lambda: device.status()['state'] == 'retained'), 'retained:', device.status())
+            expect(self.truth()[0] == K, 'retained:', self.truth())
+            self.target('rules', rules=[])
+            expect(device.message('pr_release') == 0, 'pr_release')
+        expect(poll(lambda: device.status()['state'] in ('free', 'foreign')), 'closed:', device.status())
+        expect(self.truth()[0] != K, 'closed:', self.truth())
+
+    def one(self, row, device, option):
+        """One open of a row; returns the seconds that it took."""
+        wanted = row['ends'][option]
+        expect(poll(lambda: device.status()['opens'] == '0'), 'opens:', device.status())
+        self.prepare(row)
+        before = self.truth()
+        self.target('rules', rules=row['rules'])
+        start = time.monotonic()
+        fd, code = device.open(option)
+        took = time.monotonic() - start
+        try:
+            expect(name_of(code) == name_of(wanted), f'open: {name_of(code)}, expected',
+                   name_of(wanted))
+            expect(took <= row['bound'], f'the open took {took:.1f} s, expected {row["bound"]}')
+        except Wrong:
+            if fd is not None:
+                os.close(fd)
+            raise
+        if fd is not None and row['then']:
+            self.troubled(row, device, fd)
+        elif fd is not None:
+            self.session(device, fd, option)
+            self.target('rules', rules=[])
+        else:
+            self.gate_is_shut(device)
+            self.target('rules', rules=[])
+            self.gate_is_shut(device)
+            expect(poll(lambda: self.nothing_left(row, device, before), 30),
+                   'left at the target:', self.truth(), 'before:', before, device.status())
+        return took
+
+    @staticmethod
+    def missing(row, log):
+        return [word for word in row['words'] if word not in log.read()]
+
+    def honest(self, row, device):
+        """The trouble is over: the device works."""
+        expect(poll(lambda: device.status()['opens'] == '0'), 'opens:', device.status())
+        if row['before']:
+            self.prepare({'before': []})
+
+        def opened():
+            fd, code = device.open('forced')
+            return None if code == errno.ETIMEDOUT else (fd, code)
+        # A command without an answer keeps its path until the midlayer ends it.
+        patience = 60 if any(rule.get('mute') for rule in row['rules']) else 0
+        fd, code = poll(opened, patience) or (None, errno.ETIMEDOUT)
+        expect(code == 0, 'with an honest target again:', name_of(code))
+        self.session(device, fd, 'forced')
+
+    def row(self, row):
+        features = f'pr_key {K:#x} pr_poll 1 path_check 1 pr_register open {row["features"]}'.split()
+        table = self.plan['table'].format(f'{len(features)} {" ".join(features)}')
+        device, log, option, took = Device('mp0', table), Log(), '', []
+        try:
+            for option in row['options']:
+                took.append(self.one(row, device, option))
+            option = 'in the end'
+            if self.missing(row, log):
+                # The module's lines are limited in number; the next may pass.
+                time.sleep(RATELIMIT_S)
+                self.one(row, device, row['options'][0])
+            expect(not self.missing(row, log), self.missing(row, log), 'not in:', log.read())
+            self.honest(row, device)
+        except Wrong as wrong:
+            return f'not ok {row["name"]}, {option}: {wrong}\n{self.context(device, log)}'
+        finally:
+            self.target('rules', rules=[])
+            device.remove()
+        left = self.target.state()
+        if K in left['keys']:
+            return f'not ok {row["name"]}: left after the removal: {left}'
+        return f'ok {row["name"]}: ' + ' '.join(f'{seconds:.1f}' for seconds in took)
+
+    def context(self, device, log):
+        commands = self.target('log')[-30:]
+        lines = re.findall('.*prmpath.*', log.read())[-12:]
+        return '\n'.join([f'  status {device.status()}', f'  target {self.target.state()}',
+                          f'  commands {commands}', *('  ' + line for line in lines)])
+
+    def all(self):
+        good = True
+        for row in self.plan['rows']:
+            verdict = self.row(row)
+            print(verdict, flush=True)
+            good = good and verdict.startswith('ok ')
+        return good
+
+
+if __name__ == '__main__':
+    with open(sys.argv[1]) as file:
+        sys.exit(not Run(json.load(file)).all())
