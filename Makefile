@@ -57,14 +57,22 @@ SONAME := libprmpath.so.1
 tool_cflags = $(WARN) $(INCLUDES) -fPIC -DPRMPATH_VERSION='"$(VERSION)"' \
 	$(shell pkg-config --cflags devmapper smartcols)
 
-tools: $(TOOLS)/prmpath $(TOOLS)/$(SONAME) $(TOOLS)/libprmpath.pc
+COMMAND := $(patsubst tools/%.c,$(TOOLS)/%.o,$(wildcard tools/*.c))
+MANUALS := $(wildcard man/*.[1-9])
 
-$(TOOLS)/%.o: tools/%.c tools/libprmpath.h uapi/prmpath.h
+tools: $(TOOLS)/prmpath $(TOOLS)/prmpath-key $(TOOLS)/$(SONAME) $(TOOLS)/libprmpath.pc
+
+$(TOOLS)/%.o: tools/%.c tools/libprmpath.h tools/command.h uapi/prmpath.h
 	@mkdir -p $(@D)
 	$(CC) $(tool_cflags) $(CFLAGS) -c -o $@ $<
 
+# The command runs it from where it is itself.
+$(TOOLS)/prmpath-key: scripts/prmpath-key
+	@mkdir -p $(@D)
+	ln -sfn ../../$< $@
+
 # The command carries the library inside: it also runs uninstalled.
-$(TOOLS)/prmpath: $(TOOLS)/prmpath.o $(TOOLS)/libprmpath.o
+$(TOOLS)/prmpath: $(COMMAND)
 	$(CC) $(LDFLAGS) -o $@ $^ $(shell pkg-config --libs devmapper smartcols)
 
 $(TOOLS)/$(SONAME): $(TOOLS)/libprmpath.o tools/libprmpath.map
