@@ -841,6 +841,16 @@ static int describe(struct prm_status *st, struct dm_task *task,
 	return st->name && st->uuid ? 0 : fail_memory(err);
 }
 
+/* To libdevmapper the status of a name that does not exist is no error. */
+static int check_exists(struct dm_task *task, struct prm_error *err)
+{
+	struct dm_info info;
+
+	if (dm_task_get_info(task, &info) && info.exists)
+		return 0;
+	return fail(err, ENXIO, "no such device-mapper device");
+}
+
 static struct dm_task *status_task(const char *dev, struct prm_error *err)
 {
 	struct dm_task *task = create_task(DM_DEVICE_STATUS, err);
@@ -852,7 +862,8 @@ static struct dm_task *status_task(const char *dev, struct prm_error *err)
 		fail_memory(err);
 		goto destroy;
 	}
-	if (!name_task(task, dev, err) && !run_task(task, dev, err))
+	if (!name_task(task, dev, err) && !run_task(task, dev, err) &&
+	    !check_exists(task, err))
 		return task;
 destroy:
 	dm_task_destroy(task);
