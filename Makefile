@@ -3,7 +3,7 @@
 # make				module and tools, into build/
 # make modules KVER=6.1		for a kernel of this machine, or 6.1 or 6.12: Debian's
 #				newest, unpacked in the cache; or KDIR=<headers>
-# make install			module, command, library (PREFIX, DESTDIR)
+# make install			module, command, library, manuals (PREFIX, DESTDIR)
 # make demo			three VMs tell what this is for
 # make check			all tests but the longest; check-unit: those that need no VM;
 #				check-long: all
@@ -58,7 +58,6 @@ tool_cflags = $(WARN) $(INCLUDES) -fPIC -DPRMPATH_VERSION='"$(VERSION)"' \
 	$(shell pkg-config --cflags devmapper smartcols)
 
 COMMAND := $(patsubst tools/%.c,$(TOOLS)/%.o,$(wildcard tools/*.c))
-MANUALS := $(wildcard man/*.[1-9])
 
 tools: $(TOOLS)/prmpath $(TOOLS)/prmpath-key $(TOOLS)/$(SONAME) $(TOOLS)/libprmpath.pc
 
@@ -84,15 +83,22 @@ $(TOOLS)/libprmpath.pc: tools/libprmpath.pc.in
 	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$${prefix}/lib|' \
 		-e 's|@INCLUDEDIR@|$${prefix}/include|' -e 's|@VERSION@|$(VERSION)|' $< > $@
 
-install: modules tools
+install: modules install-tools
 	$(KBUILD) CONFIG_MODULE_SIG_ALL= INSTALL_MOD_PATH=$(DESTDIR) modules_install
 	$(if $(DESTDIR),,depmod -a $$(cat $(KDIR)/include/config/kernel.release))
+
+# The module needs a kernel's headers; everything else does not.
+install-tools: tools
 	install -Dt $(DESTDIR)$(PREFIX)/bin $(TOOLS)/prmpath scripts/prmpath-key
 	install -Dt $(DESTDIR)$(PREFIX)/lib $(TOOLS)/$(SONAME)
 	ln -sf $(SONAME) $(DESTDIR)$(PREFIX)/lib/libprmpath.so
 	install -Dt $(DESTDIR)$(PREFIX)/include -m 644 tools/libprmpath.h uapi/prmpath.h
 	install -Dt $(DESTDIR)$(PREFIX)/lib/pkgconfig -m 644 $(TOOLS)/libprmpath.pc
 	install -Dt $(DESTDIR)$(PREFIX)/share/dm-prmpath -m 644 scripts/modprobe-multipath.conf
+	install -D -m 644 tools/prmpath.bash \
+		$(DESTDIR)$(PREFIX)/share/bash-completion/completions/prmpath
+	$(foreach n,3 7 8,install -Dt $(DESTDIR)$(PREFIX)/share/man/man$(n) -m 644 man/*.$(n) &&) true
+	ln -sf libprmpath.3 $(DESTDIR)$(PREFIX)/share/man/man3/prm_open.3
 
 # --- unit tests: the pure sources, unchanged, under sanitizers --------------------
 
@@ -181,5 +187,5 @@ clean:
 clean-cache:
 	rm -rf $(CACHE)
 
-.PHONY: all modules tools install check-unit check check-long guests demo bench lint deps clean clean-cache
+.PHONY: all modules tools install install-tools check-unit check check-long guests demo bench lint deps clean clean-cache
 .SECONDARY:
