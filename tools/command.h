@@ -97,6 +97,12 @@ int parse_options(const struct command *cmd, int argc, char **argv,
 int parse_device(const struct command *cmd, int argc, char **argv,
 		 int (*take)(int value, const char *arg, void *to), void *to,
 		 const char **dev);
+/*
+ * Hand the status of each of @devs to @each, which frees it; of all prmpath
+ * devices if there is none. Goes on after a failure. Return: 0, or the exit
+ * status of the first failure, after a complaint.
+ */
+int each_device(char **devs, int (*each)(struct prm_status *st, void *to), void *to);
 __attribute__((format(printf, 1, 2)))
 char *text_of(const char *format, ...);
 void make_utf8(char *text);
@@ -164,6 +170,8 @@ bool sys_read(char *text, size_t size, const char *format, ...);
 int scsi_path_find(const char *word, struct scsi_path *path);
 /* All paths to a LUN; @paths is to be freed. */
 int scsi_paths_of(const char *wwid, struct scsi_path **paths, size_t *count);
+/* A counter of the SCSI layer, such as ioerr_cnt, of the path major:minor. */
+bool scsi_counter(const char *dev, const char *name, uint64_t *value);
 bool scsi_wwid_same(const char *a, const char *b);
 /* The dm name of who uses the path, or "" if nobody does. */
 void scsi_path_user(const struct scsi_path *path, char *user, size_t size);

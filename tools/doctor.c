@@ -413,50 +413,16 @@ static void check_target(struct findings *f, const struct prm_status *st)
 		judge_full_status(f, st, data, got);
 }
 
-static int check_device(struct findings *f, const char *dev, bool given)
+static int check_device(struct prm_status *st, void *to)
 {
-	struct prm_error err = { 0 };
-	struct prm_status *st = prm_status_get(dev, &err);
+	struct findings *f = to;
 
-	if (!st) {
-		if (!given && (err.code == ENXIO || err.code == ENOTTY))
-			return 0;
-		return exit_of_error(dev, &err);
-	}
 	check_state(f, st);
 	check_device_paths(f, st);
 	check_multipathd(f, st);
 	check_target(f, st);
 	prm_status_free(st);
 	return 0;
-}
-
-static int check_devices(struct findings *f, char **devs, bool given)
-{
-	int code = 0;
-	int r;
-
-	for (; *devs; devs++) {
-		r = check_device(f, *devs, given);
-		if (!code)
-			code = r;
-	}
-	return code;
-}
-
-static int check_all(struct findings *f)
-{
-	struct prm_error err = { 0 };
-	char **names = prm_names(&err);
-	int code;
-
-	if (!names) {
-		complain("%s", err.text);
-		return exit_of_errno(err.code);
-	}
-	code = check_devices(f, names, false);
-	prm_names_free(names);
-	return code;
 }
 
 /*
@@ -587,7 +553,7 @@ int run_doctor(const struct command *cmd, int argc, char **argv)
 	check_module(&f);
 	check_signature(&f);
 	check_key(&f);
-	code = optind < argc ? check_devices(&f, argv + optind, true) : check_all(&f);
+	code = each_device(argv + optind, check_device, &f);
 	r = f.no_memory ? fail_no_memory() : report(&out, &f);
 	if (!code)
 		code = r ? r : any_problem(&f) ? EXIT_FAILURE : 0;

@@ -66,12 +66,11 @@ static const char * const sysfs_counters[] = {
 
 static bool sample_sysfs(const struct sample *s, size_t offset, double *value)
 {
-	char text[32];
+	uint64_t counter;
 
-	if (!sys_read(text, sizeof(text), "dev/block/%s/device/%s", s->path->dev,
-		      sysfs_counters[offset]) || !*text)
+	if (!scsi_counter(s->path->dev, sysfs_counters[offset], &counter))
 		return false;
-	*value = strtoull(text, NULL, 0);
+	*value = counter;
 	return true;
 }
 
@@ -201,52 +200,43 @@ static void print_module(FILE *f)
 	fprintf(f, ",interface=\"%u\"} 1\n", version.abi);
 }
 
-/* All devices that there are; a list that ends with NULL. */
-static struct prm_status **read_devices(int *code)
-{
-	struct prm_error err = { 0 };
-	char **names = prm_names(&err);
+/* A list that ends with NULL. */
+struct status_list {
 	struct prm_status **st;
-	size_t count = 0;
-	size_t i;
+	size_t count;
+};
 
-	if (!names) {
-		complain("%s", err.text);
-		*code = exit_of_errno(err.code);
-		return NULL;
+static int keep_status(struct prm_status *st, void *to)
+{
+	struct status_list *list = to;
+	struct prm_status **more = reallocarray(list->st, list->count + 2, sizeof(*more));
+
+	if (!more) {
+		prm_status_free(st);
+		return fail_no_memory();
 	}
-	for (i = 0; names[i]; i++)
-		;
-	st = calloc(i + 1, sizeof(*st));
-	if (!st)
-		*code = fail_no_memory();
-	for (i = 0; st && names[i]; i++) {
-		st[count] = prm_status_get(names[i], &err);
-		if (st[count])
-			count++;
-		else if (err.code != ENXIO && err.code != ENOTTY)
-			*code = exit_of_error(names[i], &err);
-	}
-	prm_names_free(names);
-	return st;
+	list->st = more;
+	more[list->count++] = st;
+	more[list->count] = NULL;
+	return 0;
 }
 
 static int print_metrics(FILE *f)
 {
-	struct prm_status **st;
-	int code = 0;
+	struct prm_status *none = NULL;
+	struct status_list list = { 0 };
+	char *all = NULL;
+	int code;
 	size_t i;
 
-	st = read_devices(&code);
-	if (!st)
-		return code;
+	code = each_device(&all, keep_status, &list);
 	print_module(f);
-	print_states(f, st);
+	print_states(f, list.st ? list.st : &none);
 	for (i = 0; i < ARRAY_SIZE(metrics); i++)
-		print_metric(f, &metrics[i], st);
-	for (i = 0; st[i]; i++)
-		prm_status_free(st[i]);
-	free(st);
+		print_metric(f, &metrics[i], list.st ? list.st : &none);
+	for (i = 0; i < list.count; i++)
+		prm_status_free(list.st[i]);
+	free(list.st);
 	return code;
 }
 

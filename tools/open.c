@@ -331,27 +331,14 @@ static int hold_on(const char *dev, int signals)
 	return code;
 }
 
-int run_hold(const struct command *cmd, int argc, char **argv)
+static int hold_descriptor(const char *dev, int fd)
 {
-	struct open_request request = { .flags = O_RDWR };
-	const char *dev;
 	sigset_t ends;
 	sigset_t old;
 	int signals;
 	size_t i;
 	int r;
-	int fd;
 
-	r = parse_device(cmd, argc, argv, take_open_option, &request, &dev);
-	if (!r)
-		r = check_bypass(cmd, &request);
-	if (r)
-		return r < 0 ? EXIT_SUCCESS : r;
-	dm_be_quiet();
-	/* Until it is held, signals do what they always do. */
-	fd = open_device(dev, &request, &r);
-	if (fd < 0)
-		return r;
 	sigemptyset(&ends);
 	for (i = 0; i < ARRAY_SIZE(forwarded); i++)
 		sigaddset(&ends, forwarded[i]);
@@ -366,6 +353,24 @@ int run_hold(const struct command *cmd, int argc, char **argv)
 	}
 	close(fd);
 	return r;
+}
+
+int run_hold(const struct command *cmd, int argc, char **argv)
+{
+	struct open_request request = { .flags = O_RDWR };
+	const char *dev;
+	int fd;
+	int r;
+
+	r = parse_device(cmd, argc, argv, take_open_option, &request, &dev);
+	if (!r)
+		r = check_bypass(cmd, &request);
+	if (r)
+		return r < 0 ? EXIT_SUCCESS : r;
+	dm_be_quiet();
+	/* Until it is held, signals do what they always do. */
+	fd = open_device(dev, &request, &r);
+	return fd < 0 ? r : hold_descriptor(dev, fd);
 }
 
 /*

@@ -109,6 +109,41 @@ char *text_of(const char *format, ...)
 	return len < 0 ? NULL : text;
 }
 
+/* @given: the user named the device, so its absence is worth a word. */
+static int one_device(const char *dev, bool given,
+		      int (*each)(struct prm_status *st, void *to), void *to)
+{
+	struct prm_error err = { 0 };
+	struct prm_status *st = prm_status_get(dev, &err);
+
+	if (st)
+		return each(st, to);
+	if (!given && (err.code == ENXIO || err.code == ENOTTY))
+		return 0;
+	return exit_of_error(dev, &err);
+}
+
+int each_device(char **devs, int (*each)(struct prm_status *st, void *to), void *to)
+{
+	struct prm_error err = { 0 };
+	char **names = *devs ? NULL : prm_names(&err);
+	bool given = *devs;
+	int code = 0;
+	int r;
+
+	if (!given && !names) {
+		complain("%s", err.text);
+		return exit_of_errno(err.code);
+	}
+	for (devs = given ? devs : names; *devs; devs++) {
+		r = one_device(*devs, given, each, to);
+		if (!code)
+			code = r;
+	}
+	prm_names_free(names);
+	return code;
+}
+
 /*
  * Subcommands and their options: one table for parsing and for --help.
  */

@@ -48,6 +48,18 @@ bool sys_read(char *text, size_t size, const char *format, ...)
 	return true;
 }
 
+bool scsi_counter(const char *dev, const char *name, uint64_t *value)
+{
+	char text[32];
+	char *end;
+
+	if (!sys_read(text, sizeof(text), "dev/block/%s/device/%s", dev, name) || !*text)
+		return false;
+	/* In hexadecimal, with 0x. */
+	*value = strtoull(text, &end, 0);
+	return !*end;
+}
+
 /*
  * sysfs calls a designator naa.6001405..., multipath calls it 36001405... and
  * device-mapper gets it with '_' for what it does not take.

@@ -21,6 +21,8 @@ enum column_kind {
 	COLUMN_NUMBER,		/* a uint32_t member of struct prm_status */
 	COLUMN_BOOL,		/* a bool member of struct prm_status */
 	COLUMN_CALL,
+	COLUMN_SYSFS,		/* a path's text in sysfs, in the file @word */
+	COLUMN_COUNTER,		/* likewise a counter */
 };
 
 /* What a path's cells are made of. */
@@ -166,57 +168,6 @@ static char *path_group_state(const struct path_row *row, bool json)
 		       row->path->group_state == 'E' ? "enabled" : "disabled");
 }
 
-static char *path_sysfs(const struct path_row *row, const char *name)
-{
-	char text[64];
-
-	if (!sys_read(text, sizeof(text), "dev/block/%s/device/%s", row->path->dev, name))
-		return NULL;
-	return text_of("%s", text);
-}
-
-/* sysfs has these counters in hexadecimal. */
-static char *path_counter(const struct path_row *row, const char *name)
-{
-	char *text = path_sysfs(row, name);
-	char *end = text;
-	uint64_t value = text ? strtoull(text, &end, 0) : 0;
-	bool good = text && end != text && !*end;
-
-	free(text);
-	return good ? text_of("%" PRIu64, value) : NULL;
-}
-
-static char *path_scsi_state(const struct path_row *row, bool json)
-{
-	(void)json;
-	return path_sysfs(row, "state");
-}
-
-static char *path_access(const struct path_row *row, bool json)
-{
-	(void)json;
-	return path_sysfs(row, "access_state");
-}
-
-static char *path_commands(const struct path_row *row, bool json)
-{
-	(void)json;
-	return path_counter(row, "iorequest_cnt");
-}
-
-static char *path_errors(const struct path_row *row, bool json)
-{
-	(void)json;
-	return path_counter(row, "ioerr_cnt");
-}
-
-static char *path_timeouts(const struct path_row *row, bool json)
-{
-	(void)json;
-	return path_counter(row, "iotmo_cnt");
-}
-
 static char *device_paths(const struct prm_status *st, bool json)
 {
 	(void)json;
@@ -247,6 +198,12 @@ static const struct column columns[] = {
 #define BOOL(name, word, member, help)					\
 	{ { name, help, SCOLS_JSON_NUMBER, false }, COLUMN_BOOL, word,	\
 	  offsetof(struct prm_status, member), NULL, NULL }
+#define SYSFS(name, file, help)							\
+	{ { name, help, SCOLS_JSON_STRING, false }, COLUMN_SYSFS, file, 0,	\
+	  NULL, NULL }
+#define COUNTER(name, file, help)						\
+	{ { name, help, SCOLS_JSON_NUMBER, true }, COLUMN_COUNTER, file, 0,	\
+	  NULL, NULL }
 	CALL("NAME", STRING, "device-mapper name; a path's kernel name", NULL,
 	     device_name, path_name),
 	CALL("KIND", STRING, "device or path", NULL, device_kind, path_kind),
@@ -282,15 +239,12 @@ static const struct column columns[] = {
 	CALL("GROUP", NUMBER, "a path's group", NULL, NULL, path_group),
 	CALL("GROUP_STATE", STRING, "active, enabled or disabled", NULL, NULL,
 	     path_group_state),
-	CALL("SCSI_STATE", STRING, "a path's SCSI device: running, offline ...",
-	     NULL, NULL, path_scsi_state),
-	CALL("ACCESS", STRING, "a path's ALUA state", NULL, NULL, path_access),
-	CALL("COMMANDS", NUMBER, "commands sent to a path's SCSI device", NULL,
-	     NULL, path_commands),
-	CALL("ERRORS", NUMBER, "those that ended with an error", NULL, NULL,
-	     path_errors),
-	CALL("TIMEOUTS", NUMBER, "those that ran out of time", NULL, NULL,
-	     path_timeouts),
+	SYSFS("SCSI_STATE", "state", "a path's SCSI device: running, offline ..."),
+	SYSFS("ACCESS", "access_state", "a path's ALUA state"),
+	COUNTER("COMMANDS", "iorequest_cnt",
+		"commands sent to a path's SCSI device"),
+	COUNTER("ERRORS", "ioerr_cnt", "those that ended with an error"),
+	COUNTER("TIMEOUTS", "iotmo_cnt", "those that ran out of time"),
 	NUMBER("EVENTS", NULL, event_nr, "device-mapper events so far"),
 	CALL("UUID", STRING, "device-mapper UUID", NULL, device_uuid, NULL),
 	CALL("WORDS", STRING, "the module's name=value words as they are",
@@ -299,6 +253,8 @@ static const struct column columns[] = {
 #undef TEXT
 #undef NUMBER
 #undef BOOL
+#undef SYSFS
+#undef COUNTER
 };
 
 #define LIST_COLUMNS	"NAME,MAJ_MIN,STATE,HOLDER,OPENS,PATHS,USABLE_PATHS,KEY"
@@ -359,18 +315,32 @@ static char *device_cell(size_t column, bool json, const void *row)
 		return bool_cell(*(const bool *)member, json);
 	case COLUMN_CALL:
 		return col->device ? col->device(st, json) : NULL;
+	default:
+		return NULL;
 	}
-	return NULL;
 }
 
 static char *path_cell(size_t column, bool json, const void *row)
 {
 	const struct column *col = &columns[column];
+	const char *dev = ((const struct path_row *)row)->path->dev;
+	uint64_t value;
+	char text[64];
 
-	return col->path ? col->path(row, json) : NULL;
+	switch (col->kind) {
+	case COLUMN_SYSFS:
+		if (!sys_read(text, sizeof(text), "dev/block/%s/device/%s", dev, col->word))
+			return NULL;
+		return text_of("%s", text);
+	case COLUMN_COUNTER:
+		return scsi_counter(dev, col->word, &value) ?
+		       text_of("%" PRIu64, value) : NULL;
+	default:
+		return col->path ? col->path(row, json) : NULL;
+	}
 }
 
-static int add_device(struct show_request *request, const struct prm_status *st)
+static int add_rows(struct show_request *request, const struct prm_status *st)
 {
 	struct libscols_line *parent = out_row(&request->out, NULL, device_cell, st);
 	size_t i;
@@ -386,50 +356,12 @@ static int add_device(struct show_request *request, const struct prm_status *st)
 	return 0;
 }
 
-/* @given: the user named the device, so its absence is worth a word. */
-static int show_device(struct show_request *request, const char *dev, bool given)
+static int show_device(struct prm_status *st, void *to)
 {
-	struct prm_error err = { 0 };
-	struct prm_status *st = prm_status_get(dev, &err);
-	int r;
+	int r = add_rows(to, st);
 
-	if (!st) {
-		if (!given && (err.code == ENXIO || err.code == ENOTTY))
-			return 0;
-		return exit_of_error(dev, &err);
-	}
-	r = add_device(request, st);
 	prm_status_free(st);
 	return r;
-}
-
-/* Show what can be shown; the first failure decides the exit status. */
-static int show_devices(struct show_request *request, char **devs, bool given)
-{
-	int code = 0;
-	int r;
-
-	for (; *devs; devs++) {
-		r = show_device(request, *devs, given);
-		if (!code)
-			code = r;
-	}
-	return code;
-}
-
-static int show_all(struct show_request *request)
-{
-	struct prm_error err = { 0 };
-	char **names = prm_names(&err);
-	int code;
-
-	if (!names) {
-		complain("%s", err.text);
-		return exit_of_errno(err.code);
-	}
-	code = show_devices(request, names, false);
-	prm_names_free(names);
-	return code;
 }
 
 static int show_once(struct show_request *request, char **devs)
@@ -438,7 +370,7 @@ static int show_once(struct show_request *request, char **devs)
 
 	if (code)
 		return code;
-	code = *devs ? show_devices(request, devs, true) : show_all(request);
+	code = each_device(devs, show_device, request);
 	return out_end(&request->out, code);
 }
 

@@ -101,7 +101,7 @@ static int make_world(void **state)
 		return -1;
 	add_disk("sdb", "8:16", WWID_A "\n", NULL);
 	add_disk("sdc", "8:32", WWID_A "\n", NULL);
-	add_disk("sdd", "8:48", WWID_B "  \n", "active/non-optimized");
+	add_disk("sdd", "8:48", WWID_B "   ", "active/non-optimized");
 	add_disk("sde", "8:64", WWID_B, "active/optimized");
 	add_disk("sdf", "8:80", WWID_B, "active/optimized");
 	add_disk("sdg", "8:96", NULL, NULL);
@@ -219,7 +219,8 @@ static void test_create_refused(void **state)
 	}
 	/* Neither the whole disk's user nor a holder gets its path taken away. */
 	kernel.busy_disk = "/dev/sdc";
-	check_run(ARGS("create", "--key", "1", "data", "sdb"), 3, "", "sdc: in use by a file system");
+	check_run(ARGS("create", "--key", "1", "data", "sdb"), 3, "",
+		  "sdc: in use by a file system");
 	sysfs_write("", "block/sdb/holders/dm-7");
 	sysfs_write("vg-lv\n", "block/dm-7/dm/name");
 	check_run(ARGS("create", "--key", "1", "data", "sdb"), 3, "", "sdb: in use by vg-lv");
@@ -349,9 +350,11 @@ static void test_change(void **state)
 	expect_output("0 8 prmpath 4 path_check 5 pr_key 0x1 1 alua 2 1 round-robin 0 1 1 8:16 1 "
 		      "service-time 0 1 2 65:48 1 7\n");
 	check_run(ARGS("drop-path", "mpa", "sdd"), 2, "", "sdd is no path of it");
-	check_run(ARGS("drop-path", "lost", "sdb"), 2, "", "the last path: expected 'prmpath remove'");
+	check_run(ARGS("drop-path", "lost", "sdb"), 2, "",
+		  "the last path: expected 'prmpath remove'");
 	check_run(ARGS("add-path", "lost", "sdc", "sdt"), 0,
-		  "[reload lost: 0 8 prmpath 0 0 1 1 round-robin 0 3 1 8:16 1 8:32 1 65:48 1]\n", "");
+		  "[reload lost: 0 8 prmpath 0 0 1 1 round-robin 0 3 1 8:16 1 8:32 1 65:48 1]\n",
+		  "");
 	/* One that does not fit keeps the others out too. */
 	check_run(ARGS("add-path", "lost", "sdc", "sdx"), 2, "", "two LUNs");
 	expect_output("");
@@ -461,21 +464,21 @@ static void test_json(void **state)
 	(void)state;
 	fake_answer = ANSWER(WERO, "0000000000000002", "1", "1");
 	check_json(ARGS("query", "-J", "mpa"), 1,
-			"d[0][\"owner\"] == \"other\" and d[0][\"generation\"] == 5 and "
-			"j[\"output_version\"][\"command\"] == \"prmpath query\"");
+		   "d[0][\"owner\"] == \"other\" and d[0][\"generation\"] == 5 and "
+		   "j[\"output_version\"][\"command\"] == \"prmpath query\"");
 	fake_step_errno[DM_DEVICE_TARGET_MSG] = EIO;
 	check_json(ARGS("query", "-J", "mpa"), 2, "d == []");
 	check_json(ARGS("query", "-J", "none"), 2, "d == []");
 	check_json(ARGS("list", "-J", "mpa"), 0,
-			"d[0][\"paths\"] == 3 and d[0][\"usable_paths\"] == 1 and "
-			"\"children\" not in d[0]");
+		   "d[0][\"paths\"] == 3 and d[0][\"usable_paths\"] == 1 and "
+		   "\"children\" not in d[0]");
 	check_json(ARGS("status", "-J", "mpa"), 0,
-			"[p[\"usable\"] for p in d[0][\"children\"]] == [True, False, False] and "
-			"d[0][\"children\"][0][\"commands\"] == 31 and "
-			"d[0][\"children\"][0][\"errors\"] == 2 and "
-			"d[0][\"children\"][0][\"timeouts\"] is None");
+		   "[p[\"usable\"] for p in d[0][\"children\"]] == [True, False, False] and "
+		   "d[0][\"children\"][0][\"commands\"] == 31 and "
+		   "d[0][\"children\"][0][\"errors\"] == 2 and "
+		   "d[0][\"children\"][0][\"timeouts\"] is None");
 	check_json(ARGS("doctor", "-J", "lost"), 1,
-			"all(f[\"cure\"] for f in d if f[\"level\"] != \"ok\")");
+		   "all(f[\"cure\"] for f in d if f[\"level\"] != \"ok\")");
 }
 
 static void test_release(void **state)

@@ -290,16 +290,15 @@ def watch(t):
 def interrupted(t):
     """Ctrl-C while an open or a question waits for the storage: nothing is left"""
     mp = ready(t.a)
-    for path in t.a.paths:
-        t.a.check(f'echo 0 > /sys/block/{path.name}/device/../../../../recovery_tmo 2>/dev/null; true')
     t.a.paths[0].cut()
-    t.vm.check(f'nft add rule ip prm out ip daddr {t.a.paths[1].portal} drop && '
-               f'nft add rule ip prm out ip saddr {t.a.paths[1].portal} drop')
-    for words in ('take mp0', 'query mp0', 'release mp0'):
+    portal = t.a.paths[1].portal
+    t.vm.check(f'nft add rule ip prm out ip daddr {portal} drop && '
+               f'nft add rule ip prm out ip saddr {portal} drop')
+    for words in ('take mp0', 'query mp0', 'release mp0', 'hold mp0'):
         job = t.a.spawn(f'exec {PRMPATH} {words}')
-        poll(lambda job=job: job.output() == '' and t.a.run(
-            f'grep -qs . /proc/$(pgrep -nf "{PRMPATH} {words}")/stack')[0] == 0 or
-            job.poll() is not None, 15, 'it waits')
+        # It sleeps, or it found out that no path is left.
+        poll(lambda job=job: job.poll() is not None or t.a.run(
+            'grep -q "^[0-9]* (prmpath) [SD]" /proc/$(pgrep -nx prmpath)/stat')[0] == 0, 30, words)
         job.kill(signal.SIGINT)
         code, out = job.wait(60)
         expect(code != 0, f'{words}: {code} {out}')
