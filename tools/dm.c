@@ -216,7 +216,10 @@ int dm_swap_table(const char *name, uint64_t sectors, const char *params)
 	r = load(name, sectors, params);
 	if (!r) {
 		r = resume(name, &ends);
-		if (r && r < EXIT_SIGNAL)
+		if (r > EXIT_SIGNAL)
+			complain("%s: interrupted while udev was at work; the change is made",
+				 name);
+		else if (r)
 			undo(DM_DEVICE_CLEAR, name);
 	}
 	return unblock_signals(&old, r);
@@ -257,6 +260,8 @@ int dm_remove(const char *name, bool deferred)
 	block_signals(&ends, &old);
 	klog_begin();
 	r = run_followed(task, name, "cannot be removed", &ends);
+	if (r > EXIT_SIGNAL)
+		complain("%s: interrupted while udev was at work; it is removed", name);
 	if (r == EXIT_BUSY)
 		complain("%s: still open: find by whom with 'fuser -v /dev/mapper/%s', 'lsblk' and "
 			 "'dmsetup ls --tree'; or 'prmpath remove --deferred %s'",

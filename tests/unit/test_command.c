@@ -329,7 +329,17 @@ static void test_create_interrupted(void **state)
 	kill(pid, SIGTERM);
 	drain(out);
 	assert_int_equal(reap(pid), 128 + SIGTERM);
-	fclose(complaints);
+	slurp(complaints, complaint, sizeof(complaint));
+	assert_non_null(strstr(complaint, "it is removed"));
+
+	complaints = scratch();
+	pid = start_and_wait(ARGS("drop-path", "mpa", "sdb"), complaints, &out, "[waits]");
+	kill(pid, SIGHUP);
+	drain(out);
+	assert_int_equal(reap(pid), 128 + SIGHUP);
+	assert_null(strstr(output, "[clear"));
+	slurp(complaints, complaint, sizeof(complaint));
+	assert_non_null(strstr(complaint, "the change is made"));
 }
 
 /*

@@ -6,8 +6,10 @@ import signal
 
 from cases import TcmLoop, case, expect, poll
 from harness import Mapped
-from steps import (BUSY, NOT_PRMPATH, NO_PR, PERMISSION, PRMPATH, USAGE, check_write, close,
-                   foreign_leave, foreign_reserve, hold_extended, holding, write_fails)
+from lio import IQN
+from steps import (BUSY, NO_PR, NOT_PRMPATH, PERMISSION, PRMPATH, USAGE, check_write, close,
+                   foreign_leave, foreign_register, foreign_reserve, hold_extended,
+                   write_fails)
 
 FREE, OTHER, UNKNOWN = 0, 1, 2          # prmpath query
 KEY = 0xa1
@@ -270,9 +272,6 @@ def watch(t):
     mp = ready(t.a)
     watcher = t.a.spawn(f'exec {PRMPATH} list --watch -n -o NAME,STATE')
     t.cleanup(watcher.kill)
-
-    def seen(*states):
-        return watcher.output().split() == [word for s in states for word in ('mp0', s)]
     poll(lambda: 'free' in watcher.output(), 15, 'the first table')
     holder = hold_extended(t, t.a, mp)
     poll(lambda: watcher.output().rstrip().endswith('owner'), 15, 'an event shows')
@@ -387,3 +386,19 @@ def no_reservations(t):
     expect('no pr_key' in out, out)
     out = prmpath(t.a, 'status', '-n', '-d', '-o', 'STATE')
     expect(out == 'off\n', out)
+
+
+@case(topology='three_hosts', rules=['5.10'])
+def twin(t):
+    """doctor names another host that is registered with our key, and does not take us for it"""
+    foreign_register(t.a, KEY)
+    mp = create(t.b, '--key', hex(KEY))
+    out = prmpath(t.b, 'doctor', 'mp0', code=1)
+    expect(f'another host ({IQN}:host-a) is registered with our key' in out and
+           'prmpath key set' in out, out)
+    mp.remove()
+    foreign_leave(t.a, KEY)
+    mp = create(t.b, '--key', hex(KEY))
+    mp.wait_status(keys_own=2)
+    out = prmpath(t.b, 'doctor', 'mp0')
+    expect('another host' not in out, out)
