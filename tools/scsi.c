@@ -84,13 +84,13 @@ static const char *wwid_digits(const char *wwid, char *kind)
 	return wwid[0] ? wwid + 1 : wwid;
 }
 
-static bool wwid_blank(char c)
-{
-	return c == ' ' || c == '_';
-}
+/* However many blanks: a t10 designator is padded with them. */
+#define WWID_BLANKS	" _"
 
 bool scsi_wwid_same(const char *a, const char *b)
 {
+	size_t blanks_a;
+	size_t blanks_b;
 	char kind_a;
 	char kind_b;
 
@@ -99,17 +99,15 @@ bool scsi_wwid_same(const char *a, const char *b)
 	if (kind_a != kind_b)
 		return false;
 	for (;; a++, b++) {
-		/* However many blanks: a t10 designator is padded with them. */
-		if (wwid_blank(*a) || wwid_blank(*b)) {
-			while (wwid_blank(*a))
-				a++;
-			while (wwid_blank(*b))
-				b++;
-		}
-		if (tolower((unsigned char)*a) != tolower((unsigned char)*b))
+		blanks_a = strspn(a, WWID_BLANKS);
+		blanks_b = strspn(b, WWID_BLANKS);
+		a += blanks_a;
+		b += blanks_b;
+		if (!*a || !*b)
+			return !*a && !*b;
+		if (!blanks_a != !blanks_b ||
+		    tolower((unsigned char)*a) != tolower((unsigned char)*b))
 			return false;
-		if (!*a)
-			return true;
 	}
 }
 

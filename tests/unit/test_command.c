@@ -22,6 +22,8 @@ static const struct fake_device devices[] = {
 	{ "lost", "prmpath", OUT_OF_LUCK, 0, "0 0 1 1 round-robin 0 1 1 8:16 1" },
 	{ "off", "prmpath", "3 0 0 pr=0 0 1 1 A 0 1 1 8:16 A 0 off", 0, "0 0 0 0" },
 	{ "odd", "prmpath", LINE, 0, "0 0 1 1 round-robin" },
+	{ "groups", "prmpath", LINE, 0,
+	  "0 0 3 3 a 0 1 0 8:16 b 0 1 0 8:32 c 1 x 1 0 65:48" },
 	{ "theirs", "multipath", LINE, 0, TABLE },
 	{ "root", "linear", "", 0, "" },
 	{ 0 },
@@ -171,6 +173,34 @@ static void test_create(void **state)
 		  "0 4096 prmpath 4 path_check 5 pr_key 0x0000000000000001 0 1 1 round-robin 0 2 "
 		  "1 8:16 1 8:32 1\n", "");
 	assert_null(strstr(output, "["));
+}
+
+static void test_designators(void **state)
+{
+	static const struct {
+		const char *a;
+		const char *b;
+		bool same;
+	} pairs[] = {
+		{ "naa.6001405", "naa.6001405", true },
+		{ "naa.600140ab", "3600140AB", true },
+		{ "eui.0011", "20011", true },
+		{ "t10.A B", "1A_B", true },
+		{ "t10.A  B  ", "t10.A B", true },
+		{ "t10.AB", "t10.A B", false },
+		{ "naa.6001405", "naa.60014051", false },
+		{ "naa.60014051", "naa.6001405", false },
+		{ "naa.0011", "eui.0011", false },
+		{ "6001405", "naa.6001405", false },
+		{ "", "naa.6", false },
+		{ "", "", true },
+	};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < ARRAY_SIZE(pairs); i++)
+		if (scsi_wwid_same(pairs[i].a, pairs[i].b) != pairs[i].same)
+			fail_msg("'%s' and '%s'", pairs[i].a, pairs[i].b);
 }
 
 static void test_create_refused(void **state)
@@ -359,6 +389,9 @@ static void test_change(void **state)
 	check_run(ARGS("drop-path", "--dry-run", "mpa", "sdc"), 0, "", "");
 	expect_output("0 8 prmpath 4 path_check 5 pr_key 0x1 1 alua 2 1 round-robin 0 1 1 8:16 1 "
 		      "service-time 0 1 2 65:48 1 7\n");
+	/* The initial group stays the initial group. */
+	check_run(ARGS("drop-path", "--dry-run", "groups", "sdb"), 0, "", "");
+	expect_output("0 8 prmpath 0 0 2 2 b 0 1 0 8:32 c 1 x 1 0 65:48\n");
 	check_run(ARGS("drop-path", "mpa", "sdd"), 2, "", "sdd is no path of it");
 	check_run(ARGS("drop-path", "lost", "sdb"), 2, "",
 		  "the last path: expected 'prmpath remove'");
@@ -846,6 +879,7 @@ int main(void)
 #define TEST(name)	cmocka_unit_test_setup(name, reset)
 	static const struct CMUnitTest tests[] = {
 		TEST(test_create),
+		TEST(test_designators),
 		TEST(test_create_refused),
 		TEST(test_create_fails),
 		TEST(test_create_interrupted),
