@@ -524,6 +524,45 @@ static void test_json(void **state)
 		   "all(f[\"cure\"] for f in d if f[\"level\"] != \"ok\")");
 }
 
+/* Output that is lost is a failure, and for query no answer. */
+static void test_lost_output(void **state)
+{
+	static const struct {
+		char *args[6];
+		int code;
+	} runs[] = {
+		{ { "prmpath", "query", "mpa" }, 2 },
+		{ { "prmpath", "query", "-J", "mpa" }, 2 },
+		{ { "prmpath", "list", "mpa" }, 1 },
+		{ { "prmpath", "status", "--json", "mpa" }, 1 },
+		{ { "prmpath", "create", "--dry-run", "--key=1", "x", "sdb" }, 1 },
+		{ { "prmpath", "doctor", "-J", "mpa" }, 1 },
+		{ { "prmpath", "metrics" }, 1 },
+	};
+	char *args[MAX_ARGS] = { NULL };
+	FILE *complaints;
+	int outs[2];
+	size_t i;
+	size_t j;
+
+	(void)state;
+	fake_answer = ANSWER("none", "0000000000000000", "1", "1");
+	outs[0] = open("/dev/full", O_WRONLY | O_CLOEXEC);
+	outs[1] = -1;		/* closed */
+	for (i = 0; i < ARRAY_SIZE(runs); i++) {
+		memcpy(args, runs[i].args, sizeof(runs[i].args));
+		for (j = 0; j < ARRAY_SIZE(outs); j++) {
+			complaints = scratch();
+			assert_int_equal(reap(start_command(args, outs[j], fileno(complaints))),
+					 runs[i].code);
+			slurp(complaints, complaint, sizeof(complaint));
+			if (!strstr(complaint, "cannot write the output"))
+				fail_msg("%s: %s", args[1], complaint);
+		}
+	}
+	close(outs[0]);
+}
+
 static void test_release(void **state)
 {
 	(void)state;
@@ -887,6 +926,7 @@ int main(void)
 		TEST(test_table_parse),
 		TEST(test_query),
 		TEST(test_json),
+		TEST(test_lost_output),
 		TEST(test_release),
 		TEST(test_clear),
 		TEST(test_take),
