@@ -819,6 +819,10 @@ static void test_doctor(void **state)
 	kernel.answer[PR_READ_FULL_STATUS][8 + 20] = 0;
 	memset(kernel.answer[PR_READ_FULL_STATUS] + 4, 0xff, 4);
 	check_run(ARGS("doctor", "mpa"), 1, "another host (iqn.b)", "");
+	full_status("iqn.a,i,0x1", 0x45);
+	memset(kernel.answer[PR_READ_FULL_STATUS] + 4, 0xff, 4);
+	check_run(ARGS("doctor", "mpa"), 1, "ok       mpa: the target", "");
+	assert_null(strstr(output, "another host"));
 
 	can[2] = 0;
 	can[4] = 0x02;
