@@ -515,6 +515,8 @@ static void test_json(void **state)
 	check_json(ARGS("list", "-J", "mpa"), 0,
 		   "d[0][\"paths\"] == 3 and d[0][\"usable_paths\"] == 1 and "
 		   "\"children\" not in d[0]");
+	/* The first failure decides, and what can be shown is shown. */
+	check_json(ARGS("list", "-J", "none", "mpa"), 8, "len(d) == 1");
 	check_json(ARGS("status", "-J", "mpa"), 0,
 		   "[p[\"usable\"] for p in d[0][\"children\"]] == [True, False, False] and "
 		   "d[0][\"children\"][0][\"commands\"] == 31 and "
@@ -855,6 +857,20 @@ static void test_doctor(void **state)
  * metrics
  */
 
+/* Those whose names begin so. */
+static unsigned int count_files(const char *begin)
+{
+	DIR *dir = opendir(sysfs);
+	struct dirent *entry;
+	unsigned int n = 0;
+
+	assert_non_null(dir);
+	while ((entry = readdir(dir)))
+		n += !strncmp(entry->d_name, begin, strlen(begin));
+	closedir(dir);
+	return n;
+}
+
 static void test_metrics(void **state)
 {
 	static const struct fake_device some[] = {
@@ -888,6 +904,7 @@ static void test_metrics(void **state)
 	fake_list_errno = 0;
 	assert_int_equal(stat(file, &sb), 0);
 	assert_true(sb.st_size > 100);
+	assert_int_equal(count_files("out.prom"), 1);
 	free(file);
 }
 
