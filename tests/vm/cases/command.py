@@ -391,14 +391,15 @@ def no_reservations(t):
 @case(topology='three_hosts', rules=['5.10'])
 def twin(t):
     """doctor names another host that is registered with our key, and does not take us for it"""
+    prmpath(t.b, 'key', 'set', hex(KEY))
     foreign_register(t.a, KEY)
-    mp = create(t.b, '--key', hex(KEY))
+    mp = create(t.b)
     out = prmpath(t.b, 'doctor', 'mp0', code=1)
     expect(f'another host ({IQN}:host-a) is registered with our key' in out and
            'prmpath key set' in out, out)
     mp.remove()
     foreign_leave(t.a, KEY)
-    mp = create(t.b, '--key', hex(KEY))
+    mp = create(t.b)
     mp.wait_status(keys_own=2)
     out = prmpath(t.b, 'doctor', 'mp0')
     expect('another host' not in out, out)
