@@ -3,7 +3,7 @@
 # make				module and tools, into build/
 # make modules KVER=6.1		for a kernel of this machine, or 6.1 or 6.12: Debian's
 #				newest, unpacked in the cache; or KDIR=<headers>
-# make install			module, command, library (PREFIX, DESTDIR)
+# make install			module, command, library, manuals (PREFIX, DESTDIR)
 # make demo			three VMs tell what this is for
 # make check			all tests but the longest; check-unit: those that need no VM;
 #				check-proof: model checker, fuzzing, mutants;
@@ -62,34 +62,49 @@ SONAME := libprmpath.so.1
 tool_cflags = $(WARN) $(INCLUDES) -fPIC -DPRMPATH_VERSION='"$(VERSION)"' \
 	$(shell pkg-config --cflags devmapper smartcols)
 
-tools: $(TOOLS)/prmpath $(TOOLS)/$(SONAME) $(TOOLS)/libprmpath.pc
+COMMAND := $(patsubst tools/%.c,$(TOOLS)/%.o,$(wildcard tools/*.c))
 
-$(TOOLS)/%.o: tools/%.c tools/libprmpath.h uapi/prmpath.h
+tools: $(TOOLS)/prmpath $(TOOLS)/prmpath-key $(TOOLS)/$(SONAME) $(TOOLS)/libprmpath.pc
+
+$(TOOLS)/%.o: tools/%.c tools/libprmpath.h tools/command.h uapi/prmpath.h
 	@mkdir -p $(@D)
 	$(CC) $(tool_cflags) $(CFLAGS) -c -o $@ $<
 
+# The command runs it from where it is itself.
+$(TOOLS)/prmpath-key: scripts/prmpath-key
+	@mkdir -p $(@D)
+	ln -sfn ../../$< $@
+
 # The command carries the library inside: it also runs uninstalled.
-$(TOOLS)/prmpath: $(TOOLS)/prmpath.o $(TOOLS)/libprmpath.o
+$(TOOLS)/prmpath: $(COMMAND)
 	$(CC) $(LDFLAGS) -o $@ $^ $(shell pkg-config --libs devmapper smartcols)
 
 $(TOOLS)/$(SONAME): $(TOOLS)/libprmpath.o tools/libprmpath.map
 	$(CC) $(LDFLAGS) -shared -Wl,-soname,$(SONAME) -Wl,--version-script=tools/libprmpath.map \
 		-o $@ $< $(shell pkg-config --libs devmapper)
 
-$(TOOLS)/libprmpath.pc: tools/libprmpath.pc.in
+# Each time: PREFIX may be another one.
+$(TOOLS)/libprmpath.pc: tools/libprmpath.pc.in FORCE
 	@mkdir -p $(@D)
 	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$${prefix}/lib|' \
 		-e 's|@INCLUDEDIR@|$${prefix}/include|' -e 's|@VERSION@|$(VERSION)|' $< > $@
 
-install: modules tools
+install: modules install-tools
 	$(KBUILD) CONFIG_MODULE_SIG_ALL= INSTALL_MOD_PATH=$(DESTDIR) modules_install
 	$(if $(DESTDIR),,depmod -a $$(cat $(KDIR)/include/config/kernel.release))
+
+# The module needs a kernel's headers; everything else does not.
+install-tools: tools
 	install -Dt $(DESTDIR)$(PREFIX)/bin $(TOOLS)/prmpath scripts/prmpath-key
 	install -Dt $(DESTDIR)$(PREFIX)/lib $(TOOLS)/$(SONAME)
 	ln -sf $(SONAME) $(DESTDIR)$(PREFIX)/lib/libprmpath.so
 	install -Dt $(DESTDIR)$(PREFIX)/include -m 644 tools/libprmpath.h uapi/prmpath.h
 	install -Dt $(DESTDIR)$(PREFIX)/lib/pkgconfig -m 644 $(TOOLS)/libprmpath.pc
 	install -Dt $(DESTDIR)$(PREFIX)/share/dm-prmpath -m 644 scripts/modprobe-multipath.conf
+	install -D -m 644 tools/prmpath.bash \
+		$(DESTDIR)$(PREFIX)/share/bash-completion/completions/prmpath
+	$(foreach n,3 7 8,install -Dt $(DESTDIR)$(PREFIX)/share/man/man$(n) -m 644 man/*.$(n) &&) true
+	ln -sf libprmpath.3 $(DESTDIR)$(PREFIX)/share/man/man3/prm_open.3
 
 # --- unit tests: the pure sources, unchanged, under sanitizers --------------------
 
@@ -183,5 +198,7 @@ clean:
 clean-cache:
 	rm -rf $(CACHE)
 
-.PHONY: all modules tools install check-unit check-proof check check-long guests demo bench lint deps clean clean-cache
+.PHONY: all modules tools install install-tools check-unit check-proof check check-long guests demo bench lint deps clean \
+	clean-cache FORCE
 .SECONDARY:
+.DELETE_ON_ERROR:

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * libprmpath: extended opens by the module's control node (rule 2.2), and the
- * status line of a prmpath target.
+ * libprmpath: extended opens by the module's control node (rule 2.2), the
+ * status line of a prmpath target, its messages and events.
  */
 #define _GNU_SOURCE
 #include <ctype.h>
@@ -18,12 +18,14 @@
 #include <unistd.h>
 
 #include <libdevmapper.h>
+#include <linux/dm-ioctl.h>
 
 #include "libprmpath.h"
 
 #define ARRAY_SIZE(a)	(sizeof(a) / sizeof((a)[0]))
 
 #define CONTROL_PATH	"/dev/" PRM_CONTROL_NAME
+#define DM_CONTROL_PATH	"/dev/mapper/control"
 
 /* Set errno and, if somebody wants to know, the text. Always -1. */
 __attribute__((format(printf, 3, 4)))
@@ -716,7 +718,7 @@ void prm_status_free(struct prm_status *st)
  */
 static int fail_no_ioctl(struct prm_error *err)
 {
-	int fd = open("/dev/mapper/control", O_RDWR | O_CLOEXEC);
+	int fd = open(DM_CONTROL_PATH, O_RDWR | O_CLOEXEC);
 
 	if (fd >= 0) {
 		close(fd);
@@ -724,7 +726,7 @@ static int fail_no_ioctl(struct prm_error *err)
 	}
 	if (errno == EACCES || errno == EPERM)
 		return fail(err, errno, "no permission to ask device-mapper; run it as root");
-	return fail(err, ENODEV, "no device-mapper: /dev/mapper/control: %s",
+	return fail(err, ENODEV, "no device-mapper: " DM_CONTROL_PATH ": %s; try 'modprobe dm-mod'",
 		    errno_text(errno));
 }
 
@@ -792,7 +794,8 @@ static bool is_ours(const char *type, const char *status)
 }
 
 /* The status line of the prmpath target in @task's answer. */
-static const char *target_line(struct dm_task *task, struct prm_error *err)
+static const char *target_line(struct dm_task *task, bool *multipath,
+			       struct prm_error *err)
 {
 	const char *other = NULL;
 	void *next = NULL;
@@ -804,8 +807,11 @@ static const char *target_line(struct dm_task *task, struct prm_error *err)
 	do {
 		next = dm_get_next_target(task, next, &start, &length, &type,
 					  &params);
-		if (type && params && is_ours(type, params))
+		if (type && params && is_ours(type, params)) {
+			if (multipath)
+				*multipath = !strcmp(type, "multipath");
 			return params;
+		}
 		if (type && !other)
 			other = type;
 	} while (next);
@@ -829,9 +835,20 @@ static int describe(struct prm_status *st, struct dm_task *task,
 	st->major = info.major;
 	st->minor = info.minor;
 	st->suspended = info.suspended;
+	st->event_nr = info.event_nr;
 	st->name = strdup(name ? name : "");
 	st->uuid = strdup(uuid ? uuid : "");
 	return st->name && st->uuid ? 0 : fail_memory(err);
+}
+
+/* To libdevmapper the status of a name that does not exist is no error. */
+static int check_exists(struct dm_task *task, struct prm_error *err)
+{
+	struct dm_info info;
+
+	if (dm_task_get_info(task, &info) && info.exists)
+		return 0;
+	return fail(err, ENXIO, "no such device-mapper device");
 }
 
 static struct dm_task *status_task(const char *dev, struct prm_error *err)
@@ -845,7 +862,8 @@ static struct dm_task *status_task(const char *dev, struct prm_error *err)
 		fail_memory(err);
 		goto destroy;
 	}
-	if (!name_task(task, dev, err) && !run_task(task, dev, err))
+	if (!name_task(task, dev, err) && !run_task(task, dev, err) &&
+	    !check_exists(task, err))
 		return task;
 destroy:
 	dm_task_destroy(task);
@@ -856,14 +874,17 @@ struct prm_status *prm_status_get(const char *dev, struct prm_error *err)
 {
 	struct dm_task *task = status_task(dev, err);
 	struct prm_status *st = NULL;
+	bool multipath = false;
 	const char *line;
 	int saved;
 
 	if (!task)
 		return NULL;
-	line = target_line(task, err);
+	line = target_line(task, &multipath, err);
 	if (line)
 		st = prm_status_parse(line, err);
+	if (st)
+		st->multipath = multipath;
 	if (st && describe(st, task, err)) {
 		prm_status_free(st);
 		st = NULL;
@@ -882,7 +903,7 @@ static bool is_prmpath(const char *name)
 	/* It went away since it was listed. */
 	if (!task)
 		return false;
-	yes = target_line(task, NULL);
+	yes = target_line(task, NULL, NULL);
 	dm_task_destroy(task);
 	return yes;
 }
@@ -953,4 +974,298 @@ void prm_names_free(char **names)
 	for (name = names; name && *name; name++)
 		free(*name);
 	free(names);
+}
+
+/*
+ * Messages
+ */
+
+static int fail_message(struct prm_error *err, int code, const char *message)
+{
+	int len = strcspn(message, " ");
+
+	switch (code) {
+	case 0:
+	case EACCES:
+	case EPERM:
+		return fail_ioctl(err, code, message);
+	case ENXIO:
+		return fail(err, code, "no such device-mapper device");
+	case EINVAL:
+		return fail(err, code, "the module refuses '%s'; the kernel log says why",
+			    message);
+	}
+	return fail(err, code, "%.*s: %s", len, message, prm_strerror(code));
+}
+
+static int run_message(struct dm_task *task, const char *dev,
+		       const char *message, char **answer,
+		       struct prm_error *err)
+{
+	const char *text;
+
+	if (name_task(task, dev, err))
+		return -1;
+	if (!dm_task_set_sector(task, 0) || !dm_task_set_message(task, message))
+		return fail_memory(err);
+	if (!dm_task_run(task))
+		return fail_message(err, dm_task_get_errno(task), message);
+	if (!answer)
+		return 0;
+	text = dm_task_get_message_response(task);
+	*answer = strdup(text ? text : "");
+	return *answer ? 0 : fail_memory(err);
+}
+
+int prm_message(const char *dev, const char *message, char **answer,
+		struct prm_error *err)
+{
+	struct prm_status *st = prm_status_get(dev, err);
+	struct dm_task *task;
+	int saved;
+	int r;
+
+	if (!st)
+		return -1;
+	prm_status_free(st);
+	task = create_task(DM_DEVICE_TARGET_MSG, err);
+	if (!task)
+		return -1;
+	r = run_message(task, dev, message, answer, err);
+	saved = errno;
+	dm_task_destroy(task);
+	errno = saved;
+	return r;
+}
+
+/*
+ * The reservation
+ */
+
+static const struct {
+	uint32_t type;
+	const char *name;
+} type_names[] = {
+	{ 1, "write-exclusive" },
+	{ 3, "exclusive-access" },
+	{ 5, "write-exclusive-registrants-only" },
+	{ 6, "exclusive-access-registrants-only" },
+	{ 7, "write-exclusive-all-registrants" },
+	{ 8, "exclusive-access-all-registrants" },
+};
+
+static int take_generation(struct prm_reservation *r, const char *value)
+{
+	return decode_u32(value, &r->generation) ? 0 : -EBADMSG;
+}
+
+static int take_type(struct prm_reservation *r, const char *value)
+{
+	size_t i;
+
+	r->held = strcmp(value, "none");
+	if (!r->held)
+		return 0;
+	for (i = 0; i < ARRAY_SIZE(type_names); i++)
+		if (!strcmp(value, type_names[i].name))
+			r->type = type_names[i].type;
+	free(r->type_name);
+	r->type_name = strdup(value);
+	return r->type_name ? 0 : -ENOMEM;
+}
+
+static int take_holder(struct prm_reservation *r, const char *value)
+{
+	return decode_u64(value, &r->holder) ? 0 : -EBADMSG;
+}
+
+static int take_own(struct prm_reservation *r, const char *value)
+{
+	return decode_u32(value, &r->own) ? 0 : -EBADMSG;
+}
+
+static int take_foreign(struct prm_reservation *r, const char *value)
+{
+	return decode_u32(value, &r->foreign) ? 0 : -EBADMSG;
+}
+
+static int take_key(struct prm_reservation *r, const char *value)
+{
+	uint64_t *more = reallocarray(r->key, r->keys + 1, sizeof(*more));
+
+	if (!more)
+		return -ENOMEM;
+	r->key = more;
+	return decode_u64(value, &more[r->keys++]) ? 0 : -EBADMSG;
+}
+
+static const struct {
+	const char *name;
+	int (*take)(struct prm_reservation *r, const char *value);
+	bool needed;
+} answer_lines[] = {
+	{ "generation", take_generation, true },
+	{ "reservation", take_type, true },
+	{ "reservation_key", take_holder, true },
+	{ "keys_own", take_own, true },
+	{ "keys_foreign", take_foreign, true },
+	{ "key", take_key, false },
+};
+
+/* A newer module may say more: lines that are unknown here are left out. */
+static int take_answer_line(struct prm_reservation *r, char *line,
+			    unsigned int *seen, struct prm_error *err)
+{
+	char *value = strchr(line, '=');
+	size_t i;
+	int code;
+
+	if (!value)
+		return fail(err, EBADMSG, "pr_status: '%.60s' where name=value was expected",
+			    line);
+	*value++ = '\0';
+	for (i = 0; i < ARRAY_SIZE(answer_lines); i++) {
+		if (strcmp(line, answer_lines[i].name))
+			continue;
+		*seen |= 1u << i;
+		code = answer_lines[i].take(r, value);
+		if (code == -ENOMEM)
+			return fail_memory(err);
+		if (code)
+			return fail(err, -code, "pr_status: '%s=%.60s' where a number was expected",
+				    line, value);
+	}
+	return 0;
+}
+
+static int take_answer(struct prm_reservation *r, char *text,
+		       struct prm_error *err)
+{
+	unsigned int seen = 0;
+	char *next = NULL;
+	char *line;
+	size_t i;
+
+	for (line = strtok_r(text, "\n", &next); line;
+	     line = strtok_r(NULL, "\n", &next))
+		if (take_answer_line(r, line, &seen, err))
+			return -1;
+	for (i = 0; i < ARRAY_SIZE(answer_lines); i++)
+		if (answer_lines[i].needed && !(seen & (1u << i)))
+			return fail(err, EBADMSG, "pr_status: no '%s=' in the answer",
+				    answer_lines[i].name);
+	return 0;
+}
+
+struct prm_reservation *prm_reservation_parse(const char *text,
+					      struct prm_error *err)
+{
+	struct prm_reservation *r = calloc(1, sizeof(*r));
+	char *copy = strdup(text);
+	int saved;
+
+	if (!r || !copy) {
+		fail_memory(err);
+		goto bad;
+	}
+	if (!take_answer(r, copy, err)) {
+		free(copy);
+		return r;
+	}
+bad:
+	saved = errno;
+	free(copy);
+	prm_reservation_free(r);
+	errno = saved;
+	return NULL;
+}
+
+void prm_reservation_free(struct prm_reservation *r)
+{
+	if (!r)
+		return;
+	free(r->type_name);
+	free(r->key);
+	free(r);
+}
+
+/*
+ * With the types of all registrants the holder's key reads 0: whoever is
+ * registered has the LUN. A twin is another host with our key: only the
+ * module's state tells.
+ */
+static enum prm_owner owner_of(const struct prm_reservation *r,
+			       const struct prm_status *st)
+{
+	if (!r->held)
+		return PRM_OWNER_NOBODY;
+	if (st->state == PRM_STATE_FOREIGN || st->state == PRM_STATE_FENCED)
+		return PRM_OWNER_OTHER;
+	if (r->holder ? r->holder == st->key : r->own)
+		return PRM_OWNER_US;
+	return PRM_OWNER_OTHER;
+}
+
+static struct prm_reservation *look(const char *dev, struct prm_error *err)
+{
+	struct prm_reservation *r = NULL;
+	char *answer;
+
+	if (prm_message(dev, "pr_status", &answer, err))
+		return NULL;
+	if (*answer)
+		r = prm_reservation_parse(answer, err);
+	else
+		fail(err, EIO, "no answer of the storage; check the paths with 'prmpath status'");
+	free(answer);
+	return r;
+}
+
+struct prm_reservation *prm_reservation_get(const char *dev,
+					    struct prm_error *err)
+{
+	struct prm_reservation *r;
+	struct prm_status *st = prm_status_get(dev, err);
+
+	if (!st)
+		return NULL;
+	if (!st->pr) {
+		prm_status_free(st);
+		fail(err, EOPNOTSUPP, "the table has no pr_key, so there is no reservation");
+		return NULL;
+	}
+	prm_status_free(st);
+	r = look(dev, err);
+	if (!r)
+		return NULL;
+	/* Its state is that after the look. */
+	st = prm_status_get(dev, err);
+	if (!st) {
+		prm_reservation_free(r);
+		return NULL;
+	}
+	r->owner = owner_of(r, st);
+	prm_status_free(st);
+	return r;
+}
+
+/*
+ * Events
+ */
+
+int prm_events_open(void)
+{
+	return open(DM_CONTROL_PATH, O_RDWR | O_CLOEXEC);
+}
+
+/* libdevmapper has this too, for a descriptor that it does not hand out. */
+int prm_events_arm(int fd)
+{
+	struct dm_ioctl dmi = {
+		.version = { DM_VERSION_MAJOR, 0, 0 },
+		.data_size = sizeof(dmi),
+		.data_start = sizeof(dmi),
+	};
+
+	return ioctl(fd, DM_DEV_ARM_POLL, &dmi) < 0 ? -1 : 0;
 }

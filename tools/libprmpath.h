@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * libprmpath: open dm-prmpath devices with open options, and read their
- * status. Not thread-safe where libdevmapper is not: prm_status_get() and
+ * libprmpath: open dm-prmpath devices with open options, read their status
+ * and reservation, and wait for changes. Not thread-safe where libdevmapper
+ * is not: prm_status_get(), prm_reservation_get(), prm_message() and
  * prm_names(). Everything else may be called from any thread.
  */
 #ifndef LIBPRMPATH_H
@@ -117,6 +118,44 @@ struct prm_status {
 	uint32_t current_group;	/* counted from 1; 0: none yet */
 	struct prm_path *path;
 	size_t paths;
+
+	uint32_t event_nr;	/* device-mapper's count of events */
+	bool multipath;		/* the target goes by the name multipath */
+};
+
+/* Who has a LUN, as seen from this host. */
+enum prm_owner {
+	PRM_OWNER_NOBODY,
+	PRM_OWNER_US,
+	PRM_OWNER_OTHER,
+};
+
+/**
+ * struct prm_reservation - what the storage says, asked just now
+ * @generation: PRgeneration
+ * @held: there is a reservation
+ * @type: SPC's number of its type; 0 if not held or not known here
+ * @type_name: as the module calls it; NULL if not held
+ * @holder: the holder's key; 0 with the types of all registrants
+ * @own: registrations with this host's key
+ * @foreign: registrations with other keys
+ * @key: every registration's key, a host's as often as it has paths
+ * @keys: their number
+ * @owner: who has the LUN
+ *
+ * Allocated by the library only: later versions append members.
+ */
+struct prm_reservation {
+	uint32_t generation;
+	bool held;
+	uint32_t type;
+	char *type_name;
+	uint64_t holder;
+	uint32_t own;
+	uint32_t foreign;
+	uint64_t *key;
+	size_t keys;
+	enum prm_owner owner;
 };
 
 /**
@@ -206,6 +245,62 @@ const char *prm_status_word(const struct prm_status *st, const char *name);
  */
 char **prm_names(struct prm_error *err);
 void prm_names_free(char **names);
+
+/**
+ * prm_message() - send a message to a prmpath target
+ * @dev: a device-mapper name, or the path of a device node
+ * @message: its words, with blanks between them
+ * @answer: for the text that comes back, to be freed; may be NULL
+ * @err: filled in on failure; may be NULL
+ *
+ * Devices of other targets get nothing. May block for as long as the device's
+ * pr_timeout.
+ *
+ * Return: 0, or -1 with errno set, as prm_status_get(), or what the module said.
+ */
+int prm_message(const char *dev, const char *message, char **answer,
+		struct prm_error *err);
+
+/**
+ * prm_reservation_parse() - decode the answer to the message pr_status
+ * @text: the answer
+ * @err: filled in on failure; may be NULL
+ *
+ * @owner is left at PRM_OWNER_NOBODY: the text does not say whose key is ours.
+ *
+ * Return: to be freed by prm_reservation_free(), or NULL with errno EBADMSG or
+ * ENOMEM.
+ */
+struct prm_reservation *prm_reservation_parse(const char *text,
+					      struct prm_error *err);
+
+/**
+ * prm_reservation_get() - ask the storage who has the LUN
+ * @dev: a device-mapper name, or the path of a device node
+ * @err: filled in on failure; may be NULL
+ *
+ * Reads keys and reservation; changes nothing.
+ *
+ * Return: to be freed by prm_reservation_free(), or NULL with errno set, as
+ * prm_message(); EOPNOTSUPP if the table has no pr_key.
+ */
+struct prm_reservation *prm_reservation_get(const char *dev,
+					    struct prm_error *err);
+void prm_reservation_free(struct prm_reservation *r);
+
+/**
+ * prm_events_open() - a descriptor that tells of changes
+ *
+ * poll(2) finds it readable once any device-mapper device was created, removed,
+ * or had an event since the last prm_events_arm(). So: arm, read what is of
+ * interest, poll, and again.
+ *
+ * Return: a descriptor, to be closed by close(2), or -1 with errno set.
+ */
+int prm_events_open(void);
+
+/* Count changes from now on. Return: 0, or -1 with errno set. */
+int prm_events_arm(int fd);
 
 #ifdef __cplusplus
 }

@@ -268,7 +268,8 @@ int main(int argc, char **argv)
 				usleep(100000);
 			}
 			if (memcmp(before, after, sizeof(before)))
-				errx(1, "%u: %u bytes of keys and %u of reservation, expected %u and %u",
+				errx(1, "%u: %u bytes of keys and %u of reservation, "
+				     "expected %u and %u",
 				     n, after[0][7], after[1][7], before[0][7], before[1][7]);
 		}
 		again = attempt(thing, argv + 3, 0, &missed);

@@ -350,7 +350,8 @@ static bool run(const struct config *given, unsigned int number)
 	if (option.faults)
 		cfg.faults = (u8)option.faults;
 	ok = explore(&cfg, most, &end, &depth);
-	printf("%s %u - model: %s, %u hosts, %u paths: %zu states, %llu transitions, depth %u, %s, %llu brought to rest, %.1f s\n",
+	printf("%s %u - model: %s, %u hosts, %u paths: %zu states, %llu transitions, "
+	       "depth %u, %s, %llu brought to rest, %.1f s\n",
 	       ok ? "ok" : "not ok", number, cfg.name, cfg.hosts, cfg.paths, found.states,
 	       (unsigned long long)found.transitions, depth, ok ? end : violation,
 	       (unsigned long long)found.rests, now() - start);

@@ -519,7 +519,8 @@ static void check_truth(struct world *w)
 		      "3: the holder path is not registered");
 		NEVER((lun->registered ^ v.own[i]) & h->members,
 		      "5.2: status and target differ about registered paths");
-		NEVER(pr_admitted(lun) & h->members & ~v.own[i], "5.2: an unregistered path is admitted");
+		NEVER(pr_admitted(lun) & h->members & ~v.own[i],
+		      "5.2: an unregistered path is admitted");
 		NEVER(h->members & ~lun->refused & ~pr_admitted(lun),
 		      "5.3: a path of the owner is never admitted");
 		NEVER(foreign_regs(&v, i) && !w->cfg->shared,

@@ -69,6 +69,18 @@ while [ $i -lt 150 ]; do
 done
 [ "$(sort -u "$dir/keys" | wc -l)" -eq 50 ] || bad "50 machines have fewer keys"
 
+# A key that was chosen; one that cannot be read never becomes another.
+echo 0x000000000000abc1 >"$dir/key"
+run --key-file "$dir/key"
+[ "$code$out" = 00x000000000000abc1 ] || bad "the chosen key is '$out' (status $code)"
+run --key-file "$dir/key" --machine-id "$dir/a"
+[ "$out" = "$first" ] || bad "--machine-id printed '$out', not '$first'"
+for text in '' 0x12 0x0000000000000000 0x00000000000000zz 1234567890123456789; do
+	printf '%s' "$text" >"$dir/key"
+	refuses 1 "$dir/key" --key-file "$dir/key"
+done
+refuses 2 'expected a file' --key-file
+
 content_refused '' 'is empty'
 content_refused '\n' 'is empty'
 content_refused 'uninitialized\n' 'uninitialized'
