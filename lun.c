@@ -150,15 +150,19 @@ struct lun_told {
  * @conflicts: paths whose conflict waits for its verdict
  * @want_configure: paths to register without a session
  * @want_admit: paths to join the owner's
+ * @admit_later: those that could not when others did; again at @admit_at, so that
+ *	what is less urgent gets its turn between
  * @want_leave: paths of @leaving that could not leave yet; with references
  * @want_watch: look at the reservation now
  * @want_release: a RELEASE is due
  * @closing: no open from here on
  * @closed: and no background work, no uevent
+ * @abandoned: opens whose opener was killed and that are not settled yet
  * @in_background: the worker is at @background
  * @watch_at: jiffies of the watcher's next look
  * @retry_at: no background work that failed before this
  * @configure_at: likewise for registration
+ * @admit_at: see @admit_later
  * @gate: pr_gate_open() and not @gate_held; each write reads it without @lock
  * @gate_held: a session has begun, but its opener still drops stale pages
  * @stale_cache: it could not drop them all
@@ -199,15 +203,18 @@ struct lun {
 	u64 conflicts;
 	u64 want_configure;
 	u64 want_admit;
+	u64 admit_later;
 	u64 want_leave;
 	bool want_watch;
 	bool want_release;
 	bool closing;
 	bool closed;
+	unsigned int abandoned;
 	bool in_background;
 	unsigned long watch_at;
 	unsigned long retry_at;
 	unsigned long configure_at;
+	unsigned long admit_at;
 	bool gate;
 	bool gate_held;
 	bool stale_cache;
@@ -292,6 +299,7 @@ static void forget_bits(struct lun *lun, int index)
 	lun->announced &= ~bit;
 	lun->conflicts &= ~bit;
 	lun->want_admit &= ~bit;
+	lun->admit_later &= ~bit;
 	lun->want_configure &= ~bit;
 	lun->leaving &= ~bit;
 }
@@ -1160,12 +1168,25 @@ static void plan(struct lun *lun, unsigned long at)
 		lun_put(lun);	/* it was planned already */
 }
 
+static u64 failed_paths(const struct lun *lun)
+{
+	u64 failed = 0;
+	int i;
+
+	lockdep_assert_held(&lun->lock);
+	for (i = 0; i < PR_MAX_PATHS; i++)
+		if (lun->path[i] && path_flag(lun->path[i], LUN_PATH_FAILED))
+			failed |= path_bit(i);
+	return failed;
+}
+
 /* What an operation leaves for the background. */
 static void follow_up(struct lun *lun, struct lun_op *op)
 {
 	bool unsettled = op->error == -EAGAIN || op->error == -EIO ||
 			 op->error == -ETIMEDOUT || op->error == -EINTR;
 	unsigned long flags;
+	u64 left;
 
 	spin_lock_irqsave(&lun->lock, flags);
 	if (op->pr.configure) {
@@ -1185,17 +1206,22 @@ static void follow_up(struct lun *lun, struct lun_op *op)
 		}
 		break;
 	case PR_OP_CONFLICT:
-		lun->conflicts &= ~op->pr.settled;
+		/* A path that cannot be registered carries no I/O: others may. */
+		lun->conflicts &= ~(op->pr.settled | lun->pr.refused);
 		if (unsettled)
 			lun->retry_at = jiffies + msecs_to_jiffies(RETRY_MS);
 		else
 			lun->conflicts = 0;
 		break;
 	case PR_OP_ADMIT:
+		left = op->pr.paths & lun->members & ~proven_paths(lun);
 		if (unsettled) {
-			lun->want_admit |= op->pr.paths & lun->members &
-					   ~proven_paths(lun);
+			lun->want_admit |= left;
 			lun->retry_at = jiffies + msecs_to_jiffies(RETRY_MS);
+		} else {
+			/* Others were admitted: what is neither dead nor refused waits on. */
+			lun->admit_later |= left & ~(failed_paths(lun) | lun->pr.refused);
+			lun->admit_at = jiffies + msecs_to_jiffies(RETRY_MS);
 		}
 		lun->conflicts &= ~op->pr.settled;
 		break;
@@ -1240,8 +1266,9 @@ static bool next_background(struct lun *lun, struct lun_op *op)
 	if (!owner) {
 		lun->conflicts = 0;
 		publish(lun);
-		lun->want_configure |= lun->want_admit;
+		lun->want_configure |= lun->want_admit | lun->admit_later;
 		lun->want_admit = 0;
+		lun->admit_later = 0;
 		lun->want_watch = false;
 		/* Rule 5.9: only what an earlier command may have left. */
 		if (lun->features.flags & PRM_F_REGISTER_AT_OPEN)
@@ -1249,6 +1276,10 @@ static bool next_background(struct lun *lun, struct lun_op *op)
 	} else {
 		lun->want_admit |= lun->want_configure;
 		lun->want_configure = 0;
+		if (!time_before(jiffies, lun->admit_at)) {
+			lun->want_admit |= lun->admit_later;
+			lun->admit_later = 0;
+		}
 	}
 	lun->want_admit &= lun->members & ~proven_paths(lun);
 	lun->want_configure &= lun->members;
@@ -1298,6 +1329,10 @@ static void plan_next(struct lun *lun)
 		at = lun->retry_at;
 		wanted = true;
 	}
+	if (lun->admit_later && time_before(lun->admit_at, at)) {
+		at = lun->admit_at;
+		wanted = true;
+	}
 	if (lun->want_configure && time_before(lun->configure_at, at)) {
 		at = lun->configure_at;
 		wanted = true;
@@ -1329,10 +1364,11 @@ static void release_gate(struct lun *lun)
 static void finish_op(struct lun *lun, struct lun_op *op)
 {
 	unsigned long flags;
-	bool revoke;
+	bool abandoned, revoke;
 
 	spin_lock_irqsave(&lun->lock, flags);
-	revoke = op->pr.kind == PR_OP_OPEN && op->pr.cancelled && !op->error;
+	abandoned = op->pr.kind == PR_OP_OPEN && op->pr.cancelled;
+	revoke = abandoned && !op->error;
 	op->finished = !revoke;
 	if (revoke && !op->pr.started) {
 		lun->pr.session = op->session_before;
@@ -1345,6 +1381,11 @@ static void finish_op(struct lun *lun, struct lun_op *op)
 		run_op(lun, op);
 		release_gate(lun);
 		follow_up(lun, op);
+	}
+	if (abandoned) {
+		spin_lock_irqsave(&lun->lock, flags);
+		lun->abandoned--;
+		spin_unlock_irqrestore(&lun->lock, flags);
 	}
 	complete_all(&op->done);
 	lun_op_put(op);
@@ -1536,8 +1577,10 @@ static bool wait_open(struct lun *lun, struct lun_op *op)
 		return true;
 	spin_lock_irqsave(&lun->lock, flags);
 	finished = op->finished;
-	if (!finished)
+	if (!finished) {
 		WRITE_ONCE(op->pr.cancelled, true);
+		lun->abandoned += op->pr.kind == PR_OP_OPEN;
+	}
 	wake_up_all(&lun->wait);
 	spin_unlock_irqrestore(&lun->lock, flags);
 	return finished;
@@ -1554,7 +1597,10 @@ static int open_locked(struct lun *lun, struct lun_op *op, bool others)
 		spin_unlock_irqrestore(&lun->lock, flags);
 		return -ENXIO;
 	}
-	decided = !lun->active || pr_open_local(&lun->pr, &op->pr);
+	/* What a killed opener began may yet be taken back: wait for that. */
+	decided = !lun->active ||
+		  ((!lun->abandoned || op->pr.options == PRM_OPEN_BYPASS) &&
+		   pr_open_local(&lun->pr, &op->pr));
 	spin_unlock_irqrestore(&lun->lock, flags);
 	if (decided) {
 		r = pr_why_errno(op->pr.why);
@@ -1718,6 +1764,7 @@ struct lun *lun_create(struct mapped_device *md)
 	pr_lun_init(&lun->pr, &(struct pr_config){ .type = PR_TYPE_WRITE_EXCLUSIVE_RO });
 	lun->retry_at = jiffies;
 	lun->configure_at = jiffies;
+	lun->admit_at = jiffies;
 	lun->watch_at = jiffies;
 	return lun;
 }

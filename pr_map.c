@@ -1098,11 +1098,7 @@ static enum stage move_failed(struct pr_lun *lun, struct pr_op *op)
 static enum stage owner_verdict(struct pr_lun *lun, struct pr_op *op)
 {
 	op->after = 0;
-	if (lun->cfg.shared) {
-		set_baseline(lun, op);
-		return ST_OWNED;
-	}
-	return ST_EVICT;
+	return lun->cfg.shared ? ST_OWNED : ST_EVICT;
 }
 
 static enum stage answer_evict_keys(struct pr_lun *lun, struct pr_op *op,
@@ -1416,6 +1412,8 @@ static enum stage start_revoke(struct pr_lun *lun, struct pr_op *op)
 		lun->state = PR_STATE_RETAINED;
 		return decided(op, PR_WHY_OK);
 	}
+	/* Nobody joins what is being taken back. */
+	lun->suspect = true;
 	return release_own(lun, op);
 }
 
@@ -1706,6 +1704,8 @@ static enum stage answer_admit_count(struct pr_lun *lun, struct pr_op *op,
 	set_baseline(lun, op);
 	lun->unverified &= ~op->paths;
 	op->settled |= op->paths & lun->registered;
+	/* The session's from here on, even if an eviction fails. */
+	op->made = 0;
 	if (!lun->cfg.shared && lun->keys_foreign)
 		return owner_verdict(lun, op);
 	return op->kind == PR_OP_OPEN ? joined(lun, op) : decided(op, PR_WHY_OK);
@@ -2134,6 +2134,8 @@ static enum stage answer_undo_release(struct pr_lun *lun, struct pr_op *op,
 	if (!pr_type_all_registrants(lun->type))
 		return ST_UNDO_VERIFY;
 	/* RELEASE would end it for others who hold it too: only step out. */
+	if (lun->state == PR_STATE_OWNER)
+		fenced(lun, op);
 	op->took = false;
 	op->made |= lun->registered;
 	return ST_UNDO_UNREGISTER;
@@ -2156,25 +2158,37 @@ static enum stage answer_undo_verify(struct pr_lun *lun, struct pr_op *op,
 			lun->state = PR_STATE_FREE;
 		return ST_UNDO_UNREGISTER;
 	}
+	/* A session whose reservation was in doubt goes on only as its owner (rule 5.5). */
+	if (lun->state == PR_STATE_OWNER)
+		fenced(lun, op);
 	/* It stands, or may: the background goes on until it is gone. */
 	release_later(lun, lun->opened);
 	return ST_DECIDED;
+}
+
+/* Our reservation ends with the registration that it stands on (rule 4.8). */
+static u64 stands_on(const struct pr_lun *lun)
+{
+	return on_record(lun) && lun->holder != PR_NO_PATH ? bit(lun->holder) : 0;
 }
 
 static bool ask_undo_unregister(struct pr_lun *lun, struct pr_op *op,
 				struct pr_request *req)
 {
 	op->made |= op->maybe & lun->doubt & ~op->unanswered;
-	return send_register(lun, req, op->made & lun->present, lun->cfg.key, 0);
+	return send_register(lun, req, op->made & lun->present & ~stands_on(lun),
+			     lun->cfg.key, 0);
 }
 
 static enum stage answer_undo_unregister(struct pr_lun *lun, struct pr_op *op,
 					 const struct pr_reply *reply)
 {
 	u64 done = reply->ended[PR_GOOD] | reply->ended[PR_CONFLICT];
+	u64 kept = op->made & stands_on(lun);
 
 	if (op->made)
 		lun->baseline = false;
+	op->made &= ~kept;
 	lun->registered &= ~op->made;
 	op->maybe &= ~op->made;
 	lun->doubt &= ~done;
@@ -2186,7 +2200,7 @@ static enum stage answer_undo_unregister(struct pr_lun *lun, struct pr_op *op,
 		op->settled &= ~op->made;
 		op->configure |= op->made & lun->present;
 	}
-	op->made = 0;
+	op->made = kept;
 	if (op->recheck && op->why == PR_WHY_OK && lun->state == PR_STATE_OWNER) {
 		op->recheck = false;
 		return ST_ADMIT_READ;

@@ -308,18 +308,18 @@ static void follow_up(struct pw_host *h)
 		}
 		break;
 	case PR_OP_CONFLICT:
-		h->conflicts &= ~h->op.settled;
+		h->conflicts &= ~(h->op.settled | h->lun.refused);
 		if (!unsettled)
 			h->conflicts = 0;
 		break;
 	case PR_OP_ADMIT:
-		if (unsettled)
-			h->want_admit |= h->op.paths & h->members & ~proven_paths(h);
+		h->want_admit |= h->op.paths & h->members & ~proven_paths(h) &
+				 (unsettled ? ~(u64)0 : ~(h->failed | h->lun.refused));
 		h->conflicts &= ~h->op.settled;
 		break;
 	case PR_OP_CONFIGURE:
 		if (unsettled)
-			h->want_configure |= h->op.paths & unproven;
+			h->want_configure |= h->op.paths & h->members;
 		break;
 	case PR_OP_WATCH:
 		h->conflicts &= ~h->op.settled;

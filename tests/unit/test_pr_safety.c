@@ -434,6 +434,127 @@ static void orphans(void **state)
 	assert_holder(KB);
 }
 
+/* Its reservation was taken anew, and then nobody said whether it stands (rule 5.5). */
+static void silent_after_retake(struct pw_host *h, unsigned int n,
+				const struct pr_request *req, int path)
+{
+	(void)n;
+	(void)req;
+	(void)path;
+	if (strcmp(pr_op_stage(&h->op), "RETAKE_VERIFY"))
+		return;
+	dead(h, 0);
+	dead(h, 1);
+}
+
+static void retake_unverified(void **state)
+{
+	(void)state;
+	a->lun.cfg.aptpl = false;
+	owner(a, 0);
+	sim_power_loss(target);
+	a->hook = silent_after_retake;
+	pw_do(a, PR_OP_WATCH, 0);
+	a->hook = NULL;
+	assert_false(pr_gate_open(&a->lun));
+	alive(a, 0);
+	alive(a, 1);
+	pw_settle(a);
+	assert_int_equal(pw_open(b, FORCED), 0);
+	assert_int_equal(pw_close(b), 0);
+	pw_settle(b);
+	assert_false(writes(a));
+	assert_state(a, PR_STATE_FENCED);
+}
+
+/* Rule 4.8: the holder path is not unregistered, whatever a status says. */
+static void holder_returns_in_doubt(void **state)
+{
+	int path;
+
+	(void)state;
+	owner(a, 0);
+	path = a->lun.holder;
+	pw_path_fail(a, path);
+	pw_path_back(a, path);
+	sim_script(target, a->nexus[path], (struct sim_answer){
+		.cmd = SIM_REGISTER, .status = 0x40 });
+	pw_settle(a);
+	assert_state(a, PR_STATE_OWNER);
+	assert_holder(KA);
+	assert_int_equal(pr_admitted(&a->lun), 3);
+}
+
+/* Rule 3.5: nobody joins a session that is being taken back. */
+static void no_joining_of_a_revoke(void **state)
+{
+	struct pr_op op;
+
+	(void)state;
+	pw_settle(a);
+	assert_int_equal(pw_open(a, 0), 0);
+	pr_op_revoke(&a->op);
+	pw_start(a);
+	assert_true(a->running);
+	pr_op_init(&op, PR_OP_OPEN);
+	assert_false(pr_open_local(&a->lun, &op));
+	while (pw_step(a))
+		;
+	assert_false(pr_gate_open(&a->lun));
+}
+
+/* Rule 5.3: paths that could not join when others did are not forgotten. */
+static void standby_joins_later(void **state)
+{
+	(void)state;
+	two_hosts_with(3);
+	owner(a, 0);
+	target->quirks |= SIM_STANDBY_REFUSES;
+	pw_path_fail(a, 1);
+	pw_path_fail(a, 2);
+	sim_alua_state(target, a->nexus[2], SIM_ALUA_STANDBY);
+	pw_path_back(a, 1);
+	pw_path_back(a, 2);
+	assert_true(pw_background_start(a));
+	while (pw_step(a))
+		;
+	assert_int_equal(pr_admitted(&a->lun), 3);
+	sim_alua_state(target, a->nexus[2], SIM_ALUA_OPTIMIZED);
+	pw_settle(a);
+	assert_int_equal(pr_admitted(&a->lun), 7);
+}
+
+/* Rule 5.4: a path that can no longer be registered keeps nobody waiting. */
+static void refused_in_conflict(void **state)
+{
+	(void)state;
+	two_hosts_with(3);
+	owner(a, 0);
+	sim_forget_nexus(target, a->nexus[1]);
+	target->max_regs = (u8)sim_registrations(target, 0);
+	pw_conflict(a, 1);
+	pw_path_fail(a, 2);
+	pw_path_back(a, 2);
+	pw_settle(a);
+	assert_int_equal(a->conflicts, 0);
+	assert_int_equal(pr_admitted(&a->lun), 5);
+}
+
+/* An eviction that the target refuses does not undo an admission (rule 5.3). */
+static void admitted_beside_a_foreign_key(void **state)
+{
+	(void)state;
+	owner(a, 0);
+	target->quirks |= SIM_NO_ABORT;
+	raw_take(third_host(KC), KC, 0);
+	sim_forget_nexus(target, a->nexus[1]);
+	pw_path_fail(a, 1);
+	pw_path_back(a, 1);
+	pw_settle(a);
+	assert_state(a, PR_STATE_OWNER);
+	assert_int_equal(pr_admitted(&a->lun), 3);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -452,6 +573,12 @@ int main(void)
 		cmocka_unit_test(relogin),
 		cmocka_unit_test_setup(twin_takes_over, two_hosts),
 		cmocka_unit_test_setup(orphans, two_hosts),
+		cmocka_unit_test_setup(retake_unverified, two_hosts),
+		cmocka_unit_test_setup(holder_returns_in_doubt, two_hosts),
+		cmocka_unit_test_setup(no_joining_of_a_revoke, two_hosts),
+		cmocka_unit_test(standby_joins_later),
+		cmocka_unit_test(refused_in_conflict),
+		cmocka_unit_test_setup(admitted_beside_a_foreign_key, two_hosts),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
