@@ -349,24 +349,27 @@ static void no_trace(void **state)
 				}
 }
 
-/* Rule 3.6: a retained reservation survives an open that fails. */
+/* Rule 3.6: a retained reservation survives an open that fails, also after a reboot. */
 static void no_trace_on_retained(void **state)
 {
-	unsigned int n;
+	unsigned int n, reboot;
 
 	(void)state;
-	for (n = 1; n < 12; n++) {
-		pw_init(&world);
-		pw_add_host(&world, SIM_ISCSI, 2, KA);
-		owner(a, RETAIN);
-		pw_close(a);
-		sim_relogin(target, a->nexus[a->lun.holder]);
-		a->expires = n;
-		if (!pw_open(a, 0))
-			continue;
-		assert_holder(KA);
-		assert_false(pr_gate_open(&a->lun));
-	}
+	for (reboot = 0; reboot < 2; reboot++)
+		for (n = 1; n < 12; n++) {
+			pw_init(&world);
+			pw_add_host(&world, SIM_ISCSI, 2, KA);
+			owner(a, RETAIN);
+			pw_close(a);
+			sim_relogin(target, a->nexus[a->lun.holder]);
+			if (reboot)
+				pw_reboot(a);
+			a->expires = n;
+			if (!pw_open(a, 0))
+				continue;
+			assert_holder(KA);
+			assert_false(pr_gate_open(&a->lun));
+		}
 }
 
 /* Rules 5.12, 3.7 and E6. */
