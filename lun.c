@@ -1579,7 +1579,7 @@ static bool wait_open(struct lun *lun, struct lun_op *op)
 	finished = op->finished;
 	if (!finished) {
 		WRITE_ONCE(op->pr.cancelled, true);
-		lun->abandoned += op->pr.kind == PR_OP_OPEN;
+		lun->abandoned++;
 	}
 	wake_up_all(&lun->wait);
 	spin_unlock_irqrestore(&lun->lock, flags);

@@ -21,7 +21,5 @@ check-model-long: $(MODEL)
 	$(MODEL) --long
 
 # tests/run counts what it says.
-check-unit: $(MODEL)
-UNIT_TESTS += $(MODEL)
 
 .PHONY: model check-model check-model-long
