@@ -20,6 +20,4 @@ check-model: $(MODEL)
 check-model-long: $(MODEL)
 	$(MODEL) --long
 
-# tests/run counts what it says.
-
 .PHONY: model check-model check-model-long
