@@ -603,6 +603,19 @@ static int message_look(struct target *t, const struct message *message, char **
 	return r ? r : 1;	/* 1: there is text to return */
 }
 
+/* Sends nothing: what the paths said before. */
+static int message_answers(struct target *t, const struct message *message, char **argv,
+			   char *result, unsigned int max)
+{
+	unsigned int n = 0;
+	u32 i;
+
+	result[0] = 0;
+	for (i = 0; i < t->paths && n < max; i++)
+		n += lun_path_answer(t->lun, t->path[i].lun_path, result + n, max - n);
+	return 1;
+}
+
 static int message_command(struct target *t, const struct message *message, char **argv,
 			   char *result, unsigned int max)
 {
@@ -631,6 +644,7 @@ static const struct message messages[] = {
 	{ "disable_group", 2, message_group, GROUP_DISABLE },
 	{ "open_options", 2, message_options },
 	{ "open_options", 3, message_options_once },
+	{ "path_answers", 1, message_answers },
 	{ "pr_status", 1, message_look, PR_OP_LOOK },
 	{ "pr_release", 1, message_command, PR_OP_RELEASE },
 	{ "pr_unregister", 1, message_command, PR_OP_UNREGISTER },

@@ -2557,6 +2557,34 @@ const char *lun_path_word(const struct lun *lun, const struct lun_path *path)
 }
 
 /**
+ * lun_path_answer - how the last command of our own on a path ended
+ * @lun: the LUN
+ * @path: the path
+ * @text: for a line about it; I/O is not among these commands
+ * @size: of @text
+ *
+ * Return: the length of the line.
+ */
+int lun_path_answer(struct lun *lun, const struct lun_path *path, char *text, size_t size)
+{
+	const struct scsi_cmd *cmd = &path->p->cmd;
+	unsigned long flags;
+	int n;
+
+	spin_lock_irqsave(&lun->lock, flags);
+	if (test_bit(LUN_PATH_BUSY, &path->flags))
+		n = scnprintf(text, size, "path=%s answer=awaited\n", path->name);
+	else if (!cmd->tries)
+		n = scnprintf(text, size, "path=%s answer=none\n", path->name);
+	else
+		n = scnprintf(text, size, "path=%s answer=%s sense=%02x/%02x/%02x\n",
+			      path->name, pr_class_name(cmd->class), cmd->result.key,
+			      cmd->result.asc, cmd->result.ascq);
+	spin_unlock_irqrestore(&lun->lock, flags);
+	return n;
+}
+
+/**
  * lun_init - module start
  *
  * Return: 0 or -ENOMEM.

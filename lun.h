@@ -118,5 +118,6 @@ int lun_command(struct lun *lun, enum pr_op_kind kind, char *result, size_t size
 
 void lun_view(struct lun *lun, struct lun_view *view);
 const char *lun_path_word(const struct lun *lun, const struct lun_path *path);
+int lun_path_answer(struct lun *lun, const struct lun_path *path, char *text, size_t size);
 
 #endif

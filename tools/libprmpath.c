@@ -697,6 +697,8 @@ void prm_status_free(struct prm_status *st)
 	for (i = 0; i < st->paths; i++) {
 		free(st->path[i].dev);
 		free(st->path[i].registration);
+		free(st->path[i].answer);
+		free(st->path[i].sense);
 	}
 	free(st->word);
 	free(st->hw);
@@ -1036,6 +1038,51 @@ int prm_message(const char *dev, const char *message, char **answer,
 	dm_task_destroy(task);
 	errno = saved;
 	return r;
+}
+
+/*
+ * How the last command on each path ended
+ */
+
+/* A copy of the value of name=value, or NULL if @words has none. */
+static char *copy_word(const char *words, const char *name)
+{
+	const char *value = strstr(words, name);
+
+	return value ? strndup(value + strlen(name),
+			       strcspn(value + strlen(name), " ")) : NULL;
+}
+
+/* Lines of "path=8:16 answer=lost sense=00/00/00"; others are left out. */
+static void take_answers(struct prm_status *st, char *text)
+{
+	char *next = NULL;
+	char *line;
+	char *dev;
+	size_t i;
+
+	for (line = strtok_r(text, "\n", &next); line;
+	     line = strtok_r(NULL, "\n", &next)) {
+		dev = copy_word(line, "path=");
+		for (i = 0; dev && i < st->paths; i++) {
+			if (strcmp(dev, st->path[i].dev) || st->path[i].answer)
+				continue;
+			st->path[i].answer = copy_word(line, " answer=");
+			st->path[i].sense = copy_word(line, " sense=");
+		}
+		free(dev);
+	}
+}
+
+int prm_answers_get(struct prm_status *st, struct prm_error *err)
+{
+	char *answer;
+
+	if (prm_message(st->name, "path_answers", &answer, err))
+		return -1;
+	take_answers(st, answer);
+	free(answer);
+	return 0;
 }
 
 /*

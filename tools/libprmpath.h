@@ -75,6 +75,8 @@ struct prm_path {
 	bool active;
 	uint32_t fails;
 	char *registration;
+	char *answer;		/* these two by prm_answers_get(), else NULL */
+	char *sense;		/* key/asc/ascq, hexadecimal */
 };
 
 /**
@@ -232,6 +234,18 @@ struct prm_status *prm_status_parse(const char *line, struct prm_error *err);
  */
 struct prm_status *prm_status_get(const char *dev, struct prm_error *err);
 void prm_status_free(struct prm_status *st);
+
+/**
+ * prm_answers_get() - ask how the module's last command on each path ended
+ * @st: from prm_status_get(); its paths' answer and sense are filled in
+ * @err: filled in on failure; may be NULL
+ *
+ * Sends nothing to the LUN. Commands are the module's own: I/O is not among
+ * them.
+ *
+ * Return: 0, or -1 with errno set.
+ */
+int prm_answers_get(struct prm_status *st, struct prm_error *err);
 
 /* The value of a name=value word of the status line, or NULL. */
 const char *prm_status_word(const struct prm_status *st, const char *name);

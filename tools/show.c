@@ -143,6 +143,18 @@ static char *path_is_usable(const struct path_row *row, bool json)
 	return bool_cell(path_usable(row->st, row->path), json);
 }
 
+static char *path_answer(const struct path_row *row, bool json)
+{
+	(void)json;
+	return row->path->answer ? text_of("%s", row->path->answer) : NULL;
+}
+
+static char *path_sense(const struct path_row *row, bool json)
+{
+	(void)json;
+	return row->path->sense ? text_of("%s", row->path->sense) : NULL;
+}
+
 static char *path_link(const struct path_row *row, bool json)
 {
 	(void)json;
@@ -236,6 +248,10 @@ static const struct column columns[] = {
 	     device_usable_paths, NULL),
 	CALL("LINK", STRING, "active or failed", NULL, NULL, path_link),
 	CALL("FAILS", NUMBER, "a path's failures", NULL, NULL, path_fails),
+	CALL("ANSWER", STRING, "how our last command on a path ended", NULL,
+	     NULL, path_answer),
+	CALL("SENSE", STRING, "its sense: key/asc/ascq, hexadecimal", NULL,
+	     NULL, path_sense),
 	CALL("GROUP", NUMBER, "a path's group", NULL, NULL, path_group),
 	CALL("GROUP_STATE", STRING, "active, enabled or disabled", NULL, NULL,
 	     path_group_state),
@@ -356,9 +372,25 @@ static int add_rows(struct show_request *request, const struct prm_status *st)
 	return 0;
 }
 
+static bool wants_answers(const struct show_request *request)
+{
+	size_t i;
+
+	for (i = 0; i < request->out.count && !request->no_paths; i++)
+		if (columns[request->out.shown[i]].path == path_answer ||
+		    columns[request->out.shown[i]].path == path_sense)
+			return true;
+	return false;
+}
+
 static int show_device(struct prm_status *st, void *to)
 {
-	int r = add_rows(to, st);
+	int r;
+
+	/* An older module knows no answers: their cells stay empty. */
+	if (wants_answers(to))
+		prm_answers_get(st, NULL);
+	r = add_rows(to, st);
 
 	prm_status_free(st);
 	return r;

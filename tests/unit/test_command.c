@@ -526,6 +526,27 @@ static void test_json(void **state)
 		   "all(f[\"cure\"] for f in d if f[\"level\"] != \"ok\")");
 }
 
+/* Answers go to their paths; what is no answer, and other lines, to none. */
+static void test_answers(void **state)
+{
+	(void)state;
+	fake_answer = "path=8:160 answer=wrong\nother=1\n"
+		      "path=8:32 answer=path-state sense=02/04/0a\n"
+		      "path=8:16 answer=none\npath=8:16 answer=twice\npath=1:1\n";
+	check_run(ARGS("status", "-n", "-o", "MAJ_MIN,ANSWER,SENSE", "mpa"), 0,
+		  "8:32  path-state 02/04/0a\n", "");
+	assert_non_null(strstr(output, "[message mpa: path_answers]\n"));
+	assert_non_null(strstr(output, "8:16  none"));
+	assert_null(strstr(output, "wrong"));
+	assert_null(strstr(output, "twice"));
+	/* Not asked for, not sent. */
+	check_run(ARGS("status", "mpa"), 0, "NAME", "");
+	assert_null(strstr(output, "[message"));
+	fake_step_errno[DM_DEVICE_TARGET_MSG] = EINVAL;
+	check_json(ARGS("status", "-J", "mpa"), 0,
+		   "[p[\"sense\"] for p in d[0][\"children\"]] == [None] * 3");
+}
+
 /* Output that is lost is a failure, and for query no answer. */
 static void test_lost_output(void **state)
 {
@@ -947,6 +968,7 @@ int main(void)
 		TEST(test_table_parse),
 		TEST(test_query),
 		TEST(test_json),
+		TEST(test_answers),
 		TEST(test_lost_output),
 		TEST(test_release),
 		TEST(test_clear),

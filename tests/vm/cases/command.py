@@ -67,6 +67,8 @@ def life(t):
     expect(all(p['usable'] is True and p['state'] == 'registered' and p['scsi_state'] == 'running'
                and p['commands'] > 0 for p in row['children']), row)
 
+    expect(all(p['answer'] == 'good' and p['sense'] == '00/00/00' for p in row['children']), row)
+
     holder = hold_extended(t, t.a, mp, 'retain')
     check_write(t.a, mp, 0x11)
     prmpath(t.a, 'drop-path', mp, t.a.paths[0])
@@ -324,6 +326,9 @@ def doctor(t):
     expect(f'path {t.a.paths[0].number} failed' in out and 'cure: ' in out, out)
     rows = as_json(t.a, 'doctor', '--json', code=1)['findings']
     expect(all(row['cure'] for row in rows if row['level'] == 'problem'), rows)
+    # path_check asks it, and it does not answer.
+    poll(lambda: 'lost' in prmpath(t.a, 'status', '-n', '-o', 'ANSWER', 'mp0'), 30,
+         'the answer of the failed path')
     t.a.paths[0].scsi_state('running')
     out = prmpath(t.a, 'doctor', 'nothing', code=NOT_PRMPATH)
     expect('no such' in out, out)
