@@ -23,7 +23,7 @@ install-system:
 	install -Dt $(DESTDIR)$(UDEVDIR) scripts/prmpath-udev
 	install -Dt $(DESTDIR)$(LIBEXECDIR) scripts/prmpath-device
 	install -d $(DESTDIR)/etc/prmpath/devices $(DESTDIR)/etc/prmpath/hold
-	install -Dt $(DESTDIR)$(DOCDIR)/examples -m 644 $(wildcard packaging/examples/*) scripts/modprobe-multipath.conf
+	install -Dt $(DESTDIR)$(DOCDIR)/examples -m 644 $(wildcard packaging/examples/*)
 
 install-dkms:
 	$(foreach file,$(DKMS_SOURCES),install -D -m 644 $(file) $(DESTDIR)/usr/src/dm-prmpath-$(RELEASE)/$(file) &&) true
