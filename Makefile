@@ -9,7 +9,7 @@
 #				check-proof: model checker, fuzzing, mutants;
 #				check-long: all
 # make install-system		udev rules and units for systemd; install-dkms: sources for DKMS
-# make deb			Debian packages, into build/deb
+# make deb			Debian packages, into build/deb; guests-packages: what their tests need
 # make sign KEY= CERT=		signs the module for Secure Boot
 # make torture			two hosts, one LUN, all that can happen to them (SECONDS= SEED=)
 # make check-debug		cases and storms on kernels that check everything
@@ -152,7 +152,7 @@ check: guests
 	+$(MAKE) --no-print-directory $(UNIT_TESTS) model fuzz-programs
 	tests/run unit proof vm
 
-check-long: guests
+check-long: guests guests-packages
 	+$(MAKE) --no-print-directory $(UNIT_TESTS) model fuzz-programs
 	tests/run unit proof vm long
 

@@ -33,7 +33,11 @@ sign:
 	scripts/sign-module --kernel '$(KDIR)' '$(KEY)' '$(CERT)' $(BUILD)/dm-prmpath.ko
 
 # From what is committed, in a folder of its own: nothing of the tree gets in by accident.
-deb:
+deb: deps
 	scripts/make-deb $(RELEASE) build/deb
 
-.PHONY: install-system install-dkms sign deb
+# What the cases in tests/vm/cases/package.py need.
+guests-packages: guests deb
+	scripts/guest-image --packages $(LINES)
+
+.PHONY: install-system install-dkms sign deb guests-packages
