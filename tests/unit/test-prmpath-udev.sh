@@ -154,6 +154,20 @@ for release in 5.10.0-28-amd64 6.0.12 6.13.0 6.13 6.120.1 6.18.5 7.1.0 16.1.0; d
 	! in_range "$release" || bad "$release is in the range of dkms.conf"
 done
 
+# dkms asks for AUTOINSTALL with a $kernelver of its own around the kernel it is about: by
+# what it says then, it passes a kernel over, or fails and breaks the kernel's package.
+# shellcheck disable=SC2016
+autoinstall() { # RELEASE: what dkms.conf answers, asked as dkms 3.0.10 asks
+	bash -c 'kernelver=$2
+		safe_source() { ( . "$1"; echo "$AUTOINSTALL" ); }
+		read_conf() { local kernelver=$2; safe_source "$1"; }
+		read_conf "$1" "$3"' - "$root/packaging/dkms.conf" "$1" "$2"
+}
+for before in '' 6.1.0-56-amd64; do
+	[ "$(autoinstall 6.12.117+deb12-amd64 "$before")" = yes ] || bad 'no autoinstall for 6.12'
+	[ -z "$(autoinstall 6.13.0 "$before")" ] || bad "after '$before': autoinstall for 6.13 would fail"
+done
+
 # --- Debian: one release everywhere, every symbol ---
 
 release=$(sed -n 's/^#define PRM_RELEASE[[:space:]]*"\(.*\)"/\1/p' "$root/dm-prmpath.c")
