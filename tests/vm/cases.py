@@ -62,7 +62,7 @@ class Packages(Single):
 
     def __init__(self, kernel, cpus):  # pylint: disable=super-init-not-called
         self.vm = Vm(kernel, 'vm', cpus=cpus, mem=2048, image='image-packages',
-                     words='prm.systemd systemd.unit=basic.target systemd.wants=prm-agent.service').start()
+                     words='prm.systemd systemd.unit=prm.target').start()
         self.all = self.guests = [self.vm]
 
 
