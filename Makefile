@@ -8,6 +8,9 @@
 # make check			all tests but the longest; check-unit: those that need no VM;
 #				check-proof: model checker, fuzzing, mutants;
 #				check-long: all
+# make install-system		udev rules and units for systemd; install-dkms: sources for DKMS
+# make deb			Debian packages, into build/deb; guests-packages: what their tests need
+# make sign KEY= CERT=		signs the module for Secure Boot
 # make torture			two hosts, one LUN, all that can happen to them (SECONDS= SEED=)
 # make check-debug		cases and storms on kernels that check everything
 # make coverage			lines and branches that the tests reach
@@ -15,6 +18,7 @@
 
 VERSION = $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 PREFIX ?= /usr/local
+LIBDIR ?= $(PREFIX)/lib
 CACHE := $(or $(PRMPATH_CACHE),$(HOME)/.cache/dm-prmpath)
 LINES := 6.1 6.12
 DEBUG_LINES := 6.1-debug 6.12-debug 6.12-kcsan
@@ -68,7 +72,7 @@ tools: $(TOOLS)/prmpath $(TOOLS)/prmpath-key $(TOOLS)/$(SONAME) $(TOOLS)/libprmp
 
 $(TOOLS)/%.o: tools/%.c tools/libprmpath.h tools/command.h uapi/prmpath.h
 	@mkdir -p $(@D)
-	$(CC) $(tool_cflags) $(CFLAGS) -c -o $@ $<
+	$(CC) $(tool_cflags) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
 
 # The command runs it from where it is itself.
 $(TOOLS)/prmpath-key: scripts/prmpath-key
@@ -86,7 +90,7 @@ $(TOOLS)/$(SONAME): $(TOOLS)/libprmpath.o tools/libprmpath.map
 # Each time: PREFIX may be another one.
 $(TOOLS)/libprmpath.pc: tools/libprmpath.pc.in FORCE
 	@mkdir -p $(@D)
-	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$${prefix}/lib|' \
+	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR:$(PREFIX)/%=$${prefix}/%)|' \
 		-e 's|@INCLUDEDIR@|$${prefix}/include|' -e 's|@VERSION@|$(VERSION)|' $< > $@
 
 install: modules install-tools
@@ -96,10 +100,10 @@ install: modules install-tools
 # The module needs a kernel's headers; everything else does not.
 install-tools: tools
 	install -Dt $(DESTDIR)$(PREFIX)/bin $(TOOLS)/prmpath scripts/prmpath-key
-	install -Dt $(DESTDIR)$(PREFIX)/lib $(TOOLS)/$(SONAME)
-	ln -sf $(SONAME) $(DESTDIR)$(PREFIX)/lib/libprmpath.so
+	install -Dt $(DESTDIR)$(LIBDIR) -m 644 $(TOOLS)/$(SONAME)
+	ln -sf $(SONAME) $(DESTDIR)$(LIBDIR)/libprmpath.so
 	install -Dt $(DESTDIR)$(PREFIX)/include -m 644 tools/libprmpath.h uapi/prmpath.h
-	install -Dt $(DESTDIR)$(PREFIX)/lib/pkgconfig -m 644 $(TOOLS)/libprmpath.pc
+	install -Dt $(DESTDIR)$(LIBDIR)/pkgconfig -m 644 $(TOOLS)/libprmpath.pc
 	install -Dt $(DESTDIR)$(PREFIX)/share/dm-prmpath -m 644 scripts/modprobe-multipath.conf
 	install -D -m 644 tools/prmpath.bash \
 		$(DESTDIR)$(PREFIX)/share/bash-completion/completions/prmpath
@@ -148,7 +152,7 @@ check: guests
 	+$(MAKE) --no-print-directory $(UNIT_TESTS) model fuzz-programs
 	tests/run unit proof vm
 
-check-long: guests
+check-long: guests guests-packages
 	+$(MAKE) --no-print-directory $(UNIT_TESTS) model fuzz-programs
 	tests/run unit proof vm long
 
@@ -186,6 +190,10 @@ lint-%: kernel-%
 # --- tests that bring their own rules ---------------------------------------------
 
 -include $(wildcard tests/*/rules.mk)
+
+# --- udev, systemd, DKMS, Debian packages, signatures -----------------------------
+
+include packaging/rules.mk
 
 # --- the rest ---------------------------------------------------------------------
 

@@ -162,7 +162,8 @@ make -s -C "$root" install-tools DESTDIR="$dir/root" PREFIX=/usr >"$dir/out" 2>&
 for file in bin/prmpath bin/prmpath-key lib/libprmpath.so lib/pkgconfig/libprmpath.pc \
 	include/libprmpath.h include/prmpath.h share/man/man8/prmpath.8 \
 	share/man/man3/libprmpath.3 share/man/man3/prm_open.3 share/man/man7/dm-prmpath.7 \
-	share/man/man7/prmpath-migration.7 share/bash-completion/completions/prmpath; do
+	share/man/man7/prmpath-migration.7 share/man/man7/prmpath-boot.7 \
+	share/man/man8/prmpath-key.8 share/bash-completion/completions/prmpath; do
 	[ -r "$dir/root/usr/$file" ] || bad "$file is not installed"
 done
 PKG_CONFIG_PATH=$dir/root/usr/lib/pkgconfig pkg-config --exists libprmpath ||

@@ -26,7 +26,8 @@ class Case:
 def case(topology, rules, cpus=1, module=True, kernels=('6.1', '6.12'), long=False, **layout):
     """Register a case.
 
-    topology: tcm_loop, iscsi_loop, three_hosts or bare (a guest without a LUN);
+    topology: tcm_loop, iscsi_loop, three_hosts, packages (a guest with systemd, where
+        packages are installed) or bare (a guest without a LUN);
     rules: what of the specification it checks; module: load dm-prmpath;
     long: only in make check-long, or when CASES asks for it;
     layout: passed to the topology, for instance paths=4, hosts=('a', 'b').
@@ -52,6 +53,16 @@ class Single:
 
     def __init__(self, kernel, cpus):
         self.vm = Vm(kernel, 'vm', cpus=cpus).start()
+        self.all = self.guests = [self.vm]
+
+
+class Packages(Single):
+    """One guest with systemd, compiler, DKMS and the headers of both kernels."""
+    vms = 'packages'
+
+    def __init__(self, kernel, cpus):  # pylint: disable=super-init-not-called
+        self.vm = Vm(kernel, 'vm', cpus=cpus, mem=2048, image='image-packages',
+                     words='prm.systemd systemd.unit=prm.target').start()
         self.all = self.guests = [self.vm]
 
 
@@ -89,6 +100,7 @@ TOPOLOGIES = {
     'bare': Topology('single', Single, None),
     'tcm_loop': Topology('single', Single, lambda site, **layout: TcmLoop(site.vm, **layout)),
     'iscsi_loop': Topology('single', Single, lambda site, **layout: IscsiLoop(site.vm, **layout)),
+    'packages': Topology('packages', Packages, lambda site, **layout: IscsiLoop(site.vm, **layout)),
     'three_hosts': Topology('three', Three, lambda site, **layout:
                             IscsiWired(site.target, site.guests, site.wires, **layout)),
 }

@@ -184,11 +184,13 @@ class Vm:
     """One guest. links is a list of (wire, end).
 
     icount: one instruction takes one nanosecond of guest time; needs cpus=1.
+    image: the folder of the cache with its root.squashfs; words: more of the command line.
     """
 
-    def __init__(self, kernel, name='vm', cpus=1, mem=640, links=(), icount=False):
+    def __init__(self, kernel, name='vm', cpus=1, mem=640, links=(), icount=False, image='image',
+                 words=''):
         self.kernel, self.name, self.cpus, self.mem, self.links = kernel, name, cpus, mem, links
-        self.icount = icount
+        self.icount, self.image, self.words = icount, image, words
         # What a debug kernel keeps about memory takes memory itself.
         if '-' in kernel:
             self.mem += 512
@@ -236,7 +238,7 @@ class Vm:
     def command(self):
         kernel = CACHE / 'kernels' / self.kernel
         links = [option for wire, end in self.links for option in wire.options(end)]
-        disks = [option for image in (CACHE / 'image/root.squashfs', kernel / 'modules.squashfs')
+        disks = [option for image in (CACHE / self.image / 'root.squashfs', kernel / 'modules.squashfs')
                  for option in ('-drive', f'file={image},format=raw,if=virtio,readonly=on')]
         return ['setpriv', '--pdeathsig', 'KILL', 'qemu-system-x86_64',
                 '-machine', 'q35', '-accel', f'tcg,thread={"single" if self.icount else "multi"},tb-size=256',
@@ -247,7 +249,7 @@ class Vm:
                 '-append', 'console=ttyS0 loglevel=5 panic=-1 oops=panic panic_on_warn=0 '
                            'mitigations=off nokaslr no_timer_check random.trust_cpu=on audit=0 '
                            'net.ifnames=0 rcupdate.rcu_cpu_stall_timeout=120 '
-                           f'prm.name={self.name}',
+                           f'prm.name={self.name} {self.words}',
                 '-serial', f'file:{self.console_path}',
                 '-qmp', f'unix:{self.dir}/qmp,server=on,wait=off',
                 '-device', 'virtio-serial-pci',
