@@ -184,11 +184,12 @@ class Vm:
     """One guest. links is a list of (wire, end).
 
     icount: one instruction takes one nanosecond of guest time; needs cpus=1.
+    image: root, or root-cluster with a cluster and a database.
     """
 
-    def __init__(self, kernel, name='vm', cpus=1, mem=640, links=(), icount=False):
+    def __init__(self, kernel, name='vm', cpus=1, mem=640, links=(), icount=False, image='root'):
         self.kernel, self.name, self.cpus, self.mem, self.links = kernel, name, cpus, mem, links
-        self.icount = icount
+        self.icount, self.image = icount, image
         # What a debug kernel keeps about memory takes memory itself.
         if '-' in kernel:
             self.mem += 512
@@ -236,7 +237,7 @@ class Vm:
     def command(self):
         kernel = CACHE / 'kernels' / self.kernel
         links = [option for wire, end in self.links for option in wire.options(end)]
-        disks = [option for image in (CACHE / 'image/root.squashfs', kernel / 'modules.squashfs')
+        disks = [option for image in (CACHE / f'image/{self.image}.squashfs', kernel / 'modules.squashfs')
                  for option in ('-drive', f'file={image},format=raw,if=virtio,readonly=on')]
         return ['setpriv', '--pdeathsig', 'KILL', 'qemu-system-x86_64',
                 '-machine', 'q35', '-accel', f'tcg,thread={"single" if self.icount else "multi"},tb-size=256',
