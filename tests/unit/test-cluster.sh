@@ -57,6 +57,7 @@ query)
 	esac
 	;;
 hold)
+	[ -e "$SIM/hold-fails" ] && { echo busy >&2; exit 3; }
 	holder=$(get holder)
 	case $holder:$* in
 	*:*--forced* | :* | *b1:*) ;;
@@ -211,6 +212,14 @@ fresh retained 0x00000000000000b1
 agent 0 stop
 called '^release' || bad "$case: stop leaves a reservation"
 
+case='what fencing had taken, and another member has now'
+fresh retained $A
+agent 0 stop
+called '^release' && bad "$case: released"
+fresh retained 0x00000000000000b1
+touch "$SIM/unknown"
+agent 0 stop
+
 case='held by a node that was fenced'
 fresh foreign $A
 OCF_RESKEY_takeover=never agent 1 start 'takeover=never'
@@ -267,6 +276,25 @@ called '--forced' && bad "$case: forced"
 fence 1 off a 'lost the LUN itself'
 called '^take' && bad "$case: fenced the winner"
 fence 0 on b
+agent 0 start
+agent 0 stop
+
+case='lost and closed, and nobody looked before the fencing'
+fresh free ''
+agent 0 start
+echo $A >"$SIM/holder"
+echo fenced >"$SIM/state"
+hold_ended
+fence 1 off a 'lost the LUN itself'
+agent 7 monitor
+agent 1 start 'took it from this node'
+
+case='an open that was refused is no loss'
+fresh free ''
+touch "$SIM/hold-fails"
+agent 1 start 'not held (status 3)'
+rm "$SIM/hold-fails"
+fence 0 off a
 agent 0 start
 agent 0 stop
 

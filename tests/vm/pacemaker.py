@@ -202,8 +202,8 @@ class Cluster:
         vm.put('/etc/corosync/corosync.conf', COROSYNC_CONF.format(token=TOKEN_MS))
         vm.check(f'''set -e
             ln -sf /prm/build/tools/prmpath /usr/bin/prmpath
-            mkdir -p /usr/lib/ocf/resource.d/prmpath /run/resource-agents /run/fence-agents /data
-            ln -sf /prm/cluster/prmpath /usr/lib/ocf/resource.d/prmpath/prmpath
+            install -Dt /usr/lib/ocf/resource.d/prmpath /prm/cluster/prmpath
+            mkdir -p /run/resource-agents /run/fence-agents /data
             mkdir -p /run/postgresql /var/log/corosync /var/lib/corosync
             chown postgres:postgres /run/postgresql
             rm -f {FENCING}''')
