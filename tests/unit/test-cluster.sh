@@ -49,7 +49,7 @@ status)
 query)
 	[ -e "$SIM/unknown" ] && { echo "no path answers" >&2; exit 2; }
 	holder=$(get holder)
-	case $* in *KEYS*) echo $holder; [ "$holder" = '' ] || [ "$holder" = 0x00000000000000b1 ]; exit; esac
+	case $* in *KEYS*) echo $holder $(get also); [ "$holder" = '' ] || [ "$holder" = 0x00000000000000b1 ]; exit; esac
 	case $holder in
 	'') echo free ;;
 	*b1) echo ours ;;
@@ -289,6 +289,15 @@ fence 1 off a 'lost the LUN itself'
 agent 7 monitor
 agent 1 start 'took it from this node'
 
+case='lost and closed, and the monitor looks first'
+fresh free ''
+agent 0 start
+echo $A >"$SIM/holder"
+echo fenced >"$SIM/state"
+hold_ended
+agent 7 monitor
+[ -e "$dir/run/data.lost" ] || bad "$case: not noted"
+
 case='an open that was refused is no loss'
 fresh free ''
 touch "$SIM/hold-fails"
@@ -370,6 +379,11 @@ case='fencing a node that has nothing'
 fresh free ''
 fence 0 off a 'a is fenced'
 called '^take data' || bad "$case: a free LUN is left to it"
+
+case='a registration that stays'
+fresh foreign $A
+echo $A >"$SIM/also"
+fence 1 off a 'still registered'
 
 case='a third node has it'
 fresh foreign 0x00000000000000d1

@@ -222,10 +222,11 @@ CREATE TABLE kept (client text, number int, PRIMARY KEY (client, number));
             mkfs.ext4 -q -F {device}
             mount {device} /data
             install -d -o postgres -g postgres -m 700 /data/pg
-            runuser -u postgres -- {POSTGRES}/initdb -D /data/pg -A trust -k --no-locale -E UTF8 > /run/initdb.log
+            as_postgres="runuser -u postgres -- {POSTGRES}"
+            $as_postgres/initdb -D /data/pg -A trust -k --no-locale -E UTF8 > /run/initdb.log
             cat /run/postgresql.conf >> /data/pg/postgresql.conf
             echo 'host all all 10.0.0.0/8 trust' >> /data/pg/pg_hba.conf
-            runuser -u postgres -- {POSTGRES}/postgres --single -D /data/pg postgres < /run/schema > /run/single.log
+            $as_postgres/postgres --single -D /data/pg postgres < /run/schema > /run/single.log
             umount /data''', timeout=600)
 
     # --- the cluster's software -----------------------------------------------------
@@ -280,8 +281,8 @@ CREATE TABLE kept (client text, number int, PRIMARY KEY (client, number));
         for name, host in self.nodes.items():
             if host.vm.alive():
                 _, out = host.vm.run('crm_mon --one-shot --inactive --failcounts --fence-history=3; '
-                                     f'prmpath status; tail -n 60 /var/log/pacemaker/pacemaker.log; cat {FENCING}',
-                                     timeout=120)
+                                     f'prmpath status; cat {FENCING}; '
+                                     'tail -n 60 /var/log/pacemaker/pacemaker.log', timeout=120)
                 lines.append(f'--- {name}\n{out}')
         return '\n'.join(lines)
 
