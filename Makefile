@@ -4,6 +4,7 @@
 # make modules KVER=6.1		for a kernel of this machine, or 6.1 or 6.12: Debian's
 #				newest, unpacked in the cache; or KDIR=<headers>
 # make install			module, command, library, manuals (PREFIX, DESTDIR)
+# make install-cluster		agents for Pacemaker (DESTDIR)
 # make demo			three VMs tell what this is for
 # make check			all tests but the longest; check-unit: those that need no VM;
 #				check-proof: model checker, fuzzing, mutants;
@@ -110,6 +111,11 @@ install-tools: tools
 	$(foreach n,3 7 8,install -Dt $(DESTDIR)$(PREFIX)/share/man/man$(n) -m 644 man/*.$(n) &&) true
 	ln -sf libprmpath.3 $(DESTDIR)$(PREFIX)/share/man/man3/prm_open.3
 
+# Where Pacemaker looks for agents, whatever PREFIX is.
+install-cluster:
+	install -Dt $(DESTDIR)/usr/lib/ocf/resource.d/prmpath cluster/prmpath
+	install -Dt $(DESTDIR)/usr/sbin cluster/fence_prmpath
+
 # --- unit tests: the pure sources, unchanged, under sanitizers --------------------
 
 UNIT := build/unit
@@ -152,7 +158,11 @@ check: guests
 	+$(MAKE) --no-print-directory $(UNIT_TESTS) model fuzz-programs
 	tests/run unit proof vm
 
-check-long: guests guests-packages
+# The cluster's cases boot an image of their own.
+guests-cluster: guests
+	scripts/guest-image --cluster $(LINES)
+
+check-long: guests-packages guests-cluster
 	+$(MAKE) --no-print-directory $(UNIT_TESTS) model fuzz-programs
 	tests/run unit proof vm long
 
@@ -206,7 +216,7 @@ clean:
 clean-cache:
 	rm -rf $(CACHE)
 
-.PHONY: all modules tools install install-tools check-unit check-proof check check-long guests demo bench lint deps clean \
+.PHONY: all modules tools install install-tools install-cluster guests-cluster check-unit check-proof check check-long guests demo bench lint deps clean \
 	clean-cache FORCE
 .SECONDARY:
 .DELETE_ON_ERROR:

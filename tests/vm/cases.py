@@ -61,7 +61,7 @@ class Packages(Single):
     vms = 'packages'
 
     def __init__(self, kernel, cpus):  # pylint: disable=super-init-not-called
-        self.vm = Vm(kernel, 'vm', cpus=cpus, mem=2048, image='image-packages',
+        self.vm = Vm(kernel, 'vm', cpus=cpus, mem=2048, image='root-packages',
                      words='prm.systemd systemd.unit=prm.target').start()
         self.all = self.guests = [self.vm]
 

@@ -184,10 +184,11 @@ class Vm:
     """One guest. links is a list of (wire, end).
 
     icount: one instruction takes one nanosecond of guest time; needs cpus=1.
-    image: the folder of the cache with its root.squashfs; words: more of the command line.
+    image: root, root-cluster with a cluster and a database, or root-packages with systemd
+    and DKMS; words: more of the kernel's command line.
     """
 
-    def __init__(self, kernel, name='vm', cpus=1, mem=640, links=(), icount=False, image='image',
+    def __init__(self, kernel, name='vm', cpus=1, mem=640, links=(), icount=False, image='root',
                  words=''):
         self.kernel, self.name, self.cpus, self.mem, self.links = kernel, name, cpus, mem, links
         self.icount, self.image, self.words = icount, image, words
@@ -238,7 +239,7 @@ class Vm:
     def command(self):
         kernel = CACHE / 'kernels' / self.kernel
         links = [option for wire, end in self.links for option in wire.options(end)]
-        disks = [option for image in (CACHE / self.image / 'root.squashfs', kernel / 'modules.squashfs')
+        disks = [option for image in (CACHE / f'image/{self.image}.squashfs', kernel / 'modules.squashfs')
                  for option in ('-drive', f'file={image},format=raw,if=virtio,readonly=on')]
         return ['setpriv', '--pdeathsig', 'KILL', 'qemu-system-x86_64',
                 '-machine', 'q35', '-accel', f'tcg,thread={"single" if self.icount else "multi"},tb-size=256',
