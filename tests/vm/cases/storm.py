@@ -43,7 +43,8 @@ OUTCOMES = {
     'load': {'EBUSY'}, 'load error': set(), 'clear': set(),
     'create': set(), 'suspend': set(), 'resume': set(), 'status': set(),
 }
-LINEAR = {'open extended': {'ENOTTY'}}      # no table of ours: the descriptor is of no prmpath device
+# No table of ours: the descriptor is of no prmpath device; or it went just now, and pr_key with it.
+LINEAR = {'open extended': {'ENOTTY', 'ENOTSUP'}}
 # Dirty pages that the gate or the error target refuses: a suspend that flushes says so.
 DIRTY = {'suspend': {'EIO'}, 'resume': {'EIO'}}
 GONE = {name: {'ENXIO'} for name in (
