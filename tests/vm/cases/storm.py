@@ -50,6 +50,9 @@ DIRTY = {'suspend': {'EIO'}, 'resume': {'EIO'}}
 GONE = {name: {'ENXIO'} for name in (
     'open', 'open bypass', 'open read', 'open extended', 'fsync', 'write', 'write direct',
     'read direct', 'read', 'load', 'load error', 'clear', 'suspend', 'resume', 'status')}
+# Made again, it has no table for a moment, and so no sectors.
+GONE['write'].add('ENOSPC')
+GONE['write direct'].add('ENOSPC')
 NODE = {name: {'ENOENT', 'ENODEV'} for name in ('open', 'open bypass', 'open read')}
 
 
