@@ -183,7 +183,7 @@ def unloading(t):
     """the module is asked to go in every state, and goes only when nobody uses it"""
     storm(t, [*OPENERS, ('reload', {'tables': ['full', 'linear', 'error']}), ('unload',)],
           ('full', 'linear', 'error'),
-          allowed(LINEAR, DIRTY, {'rmmod': {'EAGAIN', 'EBUSY'}, 'load': {'EINVAL'},
+          allowed(LINEAR, DIRTY, {'rmmod': {'EAGAIN', 'EBUSY'}, 'insmod': set(), 'load': {'EINVAL'},
                                   'open control': {'ENOENT', 'ENXIO', 'ENODEV'}}))
 
 
