@@ -119,8 +119,9 @@ def settle(t, mp, addresses):
     kind, words, which = FULL
     members = ' '.join(f'{t.a.paths[i].number} 1' for i in which)
     line = f'0 {sectors} {kind} ' + words.format(paths=f'1 1 round-robin 0 {len(which)} 1 {members}')
-    t.vm.check(f'''udevadm settle
-        dmsetup info {mp.name} > /dev/null 2>&1 || dmsetup create {mp.name} --notable
+    # udev may have hundreds of disks to look at yet.
+    t.vm.check(f'udevadm settle --timeout={HANG}', timeout=HANG)
+    t.vm.check(f'''dmsetup info {mp.name} > /dev/null 2>&1 || dmsetup create {mp.name} --notable
         dmsetup load {mp.name} --table "{line}" && dmsetup resume {mp.name} && udevadm settle''')
     close(hold(t, t.a, mp))
     mp.wait_status(state='free', opens=0, keys_own=2, deadline=60)
