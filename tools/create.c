@@ -317,12 +317,18 @@ static int check_seconds(const char *word)
 	return EXIT_USAGE;
 }
 
+/* What device-mapper and udev take as it is, so that /dev/mapper/NAME is the node. */
+#define NAME_CHARS	"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789#+-.:=@_"
+
 static int check_name(const char *name)
 {
-	if (*name && !strchr(name, '/') && strlen(name) < 128 && strcmp(name, ".") &&
+	size_t len = strlen(name);
+
+	if (len && len < 128 && strspn(name, NAME_CHARS) == len && strcmp(name, ".") &&
 	    strcmp(name, ".."))
 		return 0;
-	complain("create: '%s' is no name: expected a device-mapper name without '/'", name);
+	complain("create: '%s' is no name: expected letters, digits and any of #+-.:=@_, at most 127",
+		 name);
 	return EXIT_USAGE;
 }
 
