@@ -165,6 +165,11 @@ completes() { # WORDS...: what the last one, which is begun, may become
 }
 for sub in $subcommands; do
 	completes '' | grep -qx -- "$sub" || bad "completion has no '$sub'"
+	offered=$(completes "$sub" -)
+	for option in $("$prmpath" "$sub" --help | sed -n '/^Options:/,/^$/p' |
+		grep -oE '(^| )--?[a-zA-Z][a-z-]*'); do
+		echo "$offered" | grep -qx -- "$option" || bad "completion has no '$sub $option'"
+	done
 done
 [ "$(completes create --wwi)" = --wwid ] || bad "completion of --wwid: '$(completes create --wwi)'"
 [ "$(completes status -o NAME,GAT)" = NAME,GATE ] || bad "completion of a column"
