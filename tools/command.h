@@ -109,6 +109,8 @@ int each_device(char **devs, int (*each)(struct prm_status *st, void *to), void 
  * sigprocmask(SIG_SETMASK) afterwards; @ends, if not NULL, gets the signals.
  */
 void block_ends(sigset_t *ends, sigset_t *old);
+/* Whether something that was printed could not be written. */
+bool lost_output(void);
 __attribute__((format(printf, 1, 2)))
 char *text_of(const char *format, ...);
 void make_utf8(char *text);

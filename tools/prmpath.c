@@ -537,6 +537,12 @@ static int fill_standard_descriptors(void)
 	return 0;
 }
 
+bool lost_output(void)
+{
+	/* Who flushed before us, as libsmartcols does, has left nothing but the mark. */
+	return fflush(stdout) || ferror(stdout);
+}
+
 static int close_stdout(int code)
 {
 	bool bad = ferror(stdout);

@@ -416,8 +416,7 @@ static int show_again(struct show_request *request, char **devs, bool first)
 	else if (!first && !request->out.json)
 		putchar('\n');
 	code = show_once(request, devs);
-	/* libsmartcols flushes too: then only the mark is left. */
-	if (fflush(stdout) || ferror(stdout))
+	if (lost_output())
 		return code ? code : EXIT_FAILURE;
 	return code;
 }
