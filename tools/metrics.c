@@ -245,7 +245,9 @@ static int output_failed(const char *file)
 {
 	int err = errno;
 
-	complain("metrics: %s: %s", file, strerrordesc_np(err));
+	complain("metrics: %s: %s%s", file, strerrordesc_np(err),
+		 exit_of_errno(err) == EXIT_PERMISSION ?
+		 "; run it as root, or write to another folder" : "");
 	return exit_of_errno(err) == EXIT_PERMISSION ? EXIT_PERMISSION : EXIT_FAILURE;
 }
 

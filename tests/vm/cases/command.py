@@ -243,7 +243,7 @@ def check_cell(cell, text):
 
 @case(topology='iscsi_loop', rules=['2.2', '3.7'])
 def matrix(t):
-    """every subcommand: no such device, another target's, no right, lost output"""
+    """every subcommand: no such device, another target's, no right; nothing changes"""
     mp = ready(t.a)
     t.a.check('dmsetup create zero --table "0 8 zero"')
     t.cleanup(t.a.run, 'dmsetup remove --retry zero; rm -f /run/x.prom; '
@@ -263,6 +263,13 @@ def matrix(t):
     expect((t.a.pr_state(), t.a.check(look)) == before, 'a refused subcommand changed something')
     expect(t.vm.run('ls /run/x.prom*')[0], 'a refused metrics left a file')
     expect(prmpath(t.a, 'key') == '0x0000000000000abc\n', 'the key is what it was')
+
+
+@case(topology='iscsi_loop', rules=[])
+def lost_output(t):
+    """every subcommand with its output on a full disk, and with none"""
+    mp = ready(t.a)
+    t.cleanup(t.a.run, f'rm -f /run/x.prom; {PRMPATH} key unset')
     for where in ('> /dev/full', '>&-'):
         for cell in cells(t, 4, dev='mp0', after=where):
             check_cell(cell, 'cannot write the output')
