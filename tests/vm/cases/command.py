@@ -433,7 +433,8 @@ def interrupted(t):
                   'open --forced --retain mp0 -- true', 'release mp0', 'release --unregister mp0',
                   'clear --yes-destroy mp0', 'clear mp0'):
         expect(interrupt(t, words, 'dm_prmpath') == '', words)
-    expect(interrupt(t, 'doctor mp0', 'blk_execute_rq|sg_io') == '', 'doctor')
+    out = interrupt(t, 'doctor mp0', 'blk_execute_rq|sg_io')
+    expect('mp0' not in out, f'doctor: {out}')
     target.rules()
     mp.wait_status(state='free', opens=0, keys_own=2, deadline=90)
     after = target.state()
