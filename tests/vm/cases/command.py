@@ -268,6 +268,7 @@ def matrix(t):
 @case(topology='iscsi_loop', rules=[])
 def lost_output(t):
     """every subcommand with its output on a full disk, and with none"""
+    t.a.check('echo 0123456789abcdef0123456789abcdef > /etc/machine-id')
     mp = ready(t.a)
     t.cleanup(t.a.run, f'rm -f /run/x.prom; {PRMPATH} key unset')
     for where in ('> /dev/full', '>&-'):
