@@ -521,12 +521,13 @@ def doctor(t):
 @case(topology='bare', rules=['2.2'], module=False)
 def no_module(t):
     """without the module each subcommand says what to load"""
+    t.vm.check('echo 0123456789abcdef0123456789abcdef > /etc/machine-id')
     for words, code in (('query mp0', UNKNOWN), ('doctor', 1), ('take mp0', NOT_PRMPATH),
                         ('hold mp0', NOT_PRMPATH)):
         got, out = t.vm.run(f'{PRMPATH} {words}')
         expect(got == code, f'{words}: {got} {out}')
     out = t.vm.run(f'{PRMPATH} doctor')[1]
-    expect('dm-prmpath is not loaded' in out and 'modprobe dm-prmpath' in out, out)
+    expect('problem  module: dm-prmpath is not loaded' in out and 'modprobe dm-prmpath' in out, out)
     expect(t.vm.check(f'{PRMPATH} list') == '', 'no device, no line')
     out = t.vm.check(f'{PRMPATH} metrics')
     expect('# TYPE prmpath_state gauge' in out, out)
