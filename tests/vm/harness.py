@@ -41,11 +41,13 @@ KERNEL_TROUBLE = re.compile(
 MODULE = 'dm_prmpath'
 # The kernel's own, README.md lists them: a logout of iSCSI flushes a queue that it should not
 # (6.12); LIO takes a lock in a timer that elsewhere waits for one that a timer may interrupt;
-# LIO over tcm_loop flushes the work that it runs in, which tests/vm/cases/around.py shows.
+# LIO over tcm_loop flushes the work that it runs in, which tests/vm/cases/around.py shows; and
+# tracing warns when a module that is loaded gets no memory for its events.
 NOT_OURS = re.compile('|'.join((
     r'check_flush_dependency[\s\S]*iscsi_ctrl',
     r'irq lock inversion[\s\S]*iscsit_handle_time2retain_timeout',
-    r'recursive locking[\s\S]*q->sq\.work[\s\S]*core_tmr_lun_reset')))
+    r'recursive locking[\s\S]*q->sq\.work[\s\S]*core_tmr_lun_reset',
+    r'WARNING: .* event_define_fields')))
 # So much of a console belongs to one complaint.
 REPORT_LINES = 40
 # What ends lockdep's work in this guest.
