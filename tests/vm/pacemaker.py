@@ -25,7 +25,9 @@ KEYS = {'a': 0xa1, 'b': 0xb1}
 FEATURES = 'pr_poll 1 path_check 1 pr_timeout 10'
 MEGABYTES = 320
 # Three guests on two processors: a host that is only slow must not be called dead.
-TOKEN_MS = 8000 * PATIENCE
+# corosync takes 2.2 times this to be sure.
+TOKEN_MS = 20000 * PATIENCE
+LOOK_EVERY = 3                      # seconds; crm_mon costs such a guest one
 POSTGRES = '/usr/lib/postgresql/15/bin'
 CLIENT = 'python3 /prm/tests/vm/guest/client.py'
 FENCING = '/run/fencing'
@@ -116,7 +118,7 @@ SERVICE = f'''\
     <operations>
       <op id="lun-start" name="start" interval="0" timeout="120s"/>
       <op id="lun-stop" name="stop" interval="0" timeout="120s"/>
-      <op id="lun-monitor" name="monitor" interval="5s" timeout="60s"/>
+      <op id="lun-monitor" name="monitor" interval="10s" timeout="60s"/>
     </operations>
   </primitive>
   <primitive id="fs" class="ocf" provider="heartbeat" type="Filesystem">
@@ -243,7 +245,7 @@ CREATE TABLE kept (client text, number int, PRIMARY KEY (client, number));
         """Wait until both nodes are members."""
         vm = self.nodes['a'].vm
         poll(lambda: all(self.node(vm, name, online='true', pending='false', unclean='false')
-                         for name in self.nodes), 180, 'two members', every=1)
+                         for name in self.nodes), 300, 'two members', every=LOOK_EVERY)
 
     def configure(self):
         vm = self.nodes['a'].vm
@@ -263,7 +265,7 @@ CREATE TABLE kept (client text, number int, PRIMARY KEY (client, number));
         found = re.search(rf'<node name="{name}" [^>]*unclean=[^>]*>', out) if code == 0 else None
         return found and all(f' {key}="{value}"' in found.group() for key, value in wanted.items())
 
-    def runs_on(self, name, deadline=300):
+    def runs_on(self, name, deadline=400):
         """Wait until this node says that it runs the whole service."""
         def active():
             _, out = self.nodes[name].vm.run('crm_mon --one-shot --output-as=xml', timeout=120)
@@ -271,7 +273,7 @@ CREATE TABLE kept (client text, number int, PRIMARY KEY (client, number));
             return all(re.search(rf'<resource id="{part}" [^>]*role="Started" [^>]*failed="false"[^>]*>'
                                  rf'\s*<node name="{name}"', out) for part in ('lun', 'fs', 'db'))
         try:
-            poll(active, deadline, f'the service runs on {name}', every=1)
+            poll(active, deadline, f'the service runs on {name}', every=LOOK_EVERY)
         except Failed as error:
             raise Failed(f'{error}\n{self.story()}') from error
 
@@ -347,7 +349,7 @@ class Client:
         goal = len(self.acknowledged(node)) + more
         try:
             poll(lambda: len(self.acknowledged(node)) >= goal, deadline,
-                 f'client {self.name} commits at {node}', every=0.5)
+                 f'client {self.name} commits at {node}', every=1)
         except Failed as error:
             raise Failed(f'{error}\n{self.cluster.story()}') from error
 
