@@ -9,7 +9,7 @@ from sessions import Raw
 
 AGENT = '/usr/lib/ocf/resource.d/prmpath/prmpath'
 CLIENTS = 'xy'
-PATIENT = 400
+PATIENT = 600
 
 
 def running(t):
