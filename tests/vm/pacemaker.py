@@ -25,7 +25,11 @@ KEYS = {'a': 0xa1, 'b': 0xb1}
 FEATURES = 'pr_poll 1 path_check 1 pr_timeout 10'
 MEGABYTES = 320
 # Three guests on two processors: a host that is only slow must not be called dead.
-TOKEN_MS = 8000 * PATIENCE
+# corosync takes 2.2 times this to be sure.
+TOKEN_MS = 20000 * PATIENCE
+OPERATION = f'{300 * PATIENCE}s'       # longer than any of the cluster's own takes there
+ANSWER = 180                        # a command of Pacemaker
+LOOK_EVERY = 3                      # seconds; crm_mon costs such a guest one
 POSTGRES = '/usr/lib/postgresql/15/bin'
 CLIENT = 'python3 /prm/tests/vm/guest/client.py'
 FENCING = '/run/fencing'
@@ -80,11 +84,11 @@ esac
 exit $code
 '''
 
-PROPERTIES = '''\
+PROPERTIES = f'''\
 <cluster_property_set id="cib-bootstrap-options">
   <nvpair id="stonith-enabled" name="stonith-enabled" value="true"/>
   <nvpair id="stonith-action" name="stonith-action" value="off"/>
-  <nvpair id="stonith-timeout" name="stonith-timeout" value="120s"/>
+  <nvpair id="stonith-timeout" name="stonith-timeout" value="{OPERATION}"/>
   <nvpair id="dc-deadtime" name="dc-deadtime" value="20s"/>
 </cluster_property_set>
 '''
@@ -97,11 +101,11 @@ FENCE = f'''\
   <instance_attributes id="fence-parameters">
     <nvpair id="fence-devices" name="devices" value="{NAME}"/>
     <nvpair id="fence-hosts" name="pcmk_host_list" value="a b"/>
-    <nvpair id="fence-timeout" name="pcmk_off_timeout" value="120s"/>
+    <nvpair id="fence-timeout" name="pcmk_off_timeout" value="{OPERATION}"/>
   </instance_attributes>
   <operations>
-    <op id="fence-start" name="start" interval="0" timeout="60s"/>
-    <op id="fence-monitor" name="monitor" interval="120s" timeout="60s"/>
+    <op id="fence-start" name="start" interval="0" timeout="{OPERATION}"/>
+    <op id="fence-monitor" name="monitor" interval="120s" timeout="{OPERATION}"/>
   </operations>
 </primitive>
 '''
@@ -114,9 +118,9 @@ SERVICE = f'''\
       <nvpair id="lun-grace" name="path_grace" value="5"/>
     </instance_attributes>
     <operations>
-      <op id="lun-start" name="start" interval="0" timeout="120s"/>
-      <op id="lun-stop" name="stop" interval="0" timeout="120s"/>
-      <op id="lun-monitor" name="monitor" interval="5s" timeout="60s"/>
+      <op id="lun-start" name="start" interval="0" timeout="{OPERATION}"/>
+      <op id="lun-stop" name="stop" interval="0" timeout="{OPERATION}"/>
+      <op id="lun-monitor" name="monitor" interval="10s" timeout="{OPERATION}"/>
     </operations>
   </primitive>
   <primitive id="fs" class="ocf" provider="heartbeat" type="Filesystem">
@@ -126,9 +130,9 @@ SERVICE = f'''\
       <nvpair id="fs-type" name="fstype" value="ext4"/>
     </instance_attributes>
     <operations>
-      <op id="fs-start" name="start" interval="0" timeout="120s"/>
-      <op id="fs-stop" name="stop" interval="0" timeout="120s"/>
-      <op id="fs-monitor" name="monitor" interval="20s" timeout="60s"/>
+      <op id="fs-start" name="start" interval="0" timeout="{OPERATION}"/>
+      <op id="fs-stop" name="stop" interval="0" timeout="{OPERATION}"/>
+      <op id="fs-monitor" name="monitor" interval="20s" timeout="{OPERATION}"/>
     </operations>
   </primitive>
   <primitive id="db" class="ocf" provider="heartbeat" type="pgsql">
@@ -139,9 +143,9 @@ SERVICE = f'''\
       <nvpair id="db-logfile" name="logfile" value="/run/postgresql/log"/>
     </instance_attributes>
     <operations>
-      <op id="db-start" name="start" interval="0" timeout="180s"/>
-      <op id="db-stop" name="stop" interval="0" timeout="120s"/>
-      <op id="db-monitor" name="monitor" interval="20s" timeout="60s"/>
+      <op id="db-start" name="start" interval="0" timeout="{OPERATION}"/>
+      <op id="db-stop" name="stop" interval="0" timeout="{OPERATION}"/>
+      <op id="db-monitor" name="monitor" interval="20s" timeout="{OPERATION}"/>
     </operations>
   </primitive>
 </group>
@@ -157,6 +161,10 @@ max_wal_size = 64MB
 min_wal_size = 32MB
 max_connections = 20
 autovacuum = off
+'''
+PG_HBA_CONF = '''\
+local all all trust
+host all all 10.0.0.0/8 trust
 '''
 
 
@@ -210,23 +218,22 @@ class Cluster:
         self.devices[host.name] = host.prmpath(NAME, f'pr_key {KEYS[host.name]:#x} {FEATURES}')
 
     def fill(self):
-        """A file system with an empty database; everything is closed afterwards."""
+        """A file system with an empty database, the package's; everything is closed afterwards."""
         vm = self.nodes['a'].vm
         device = self.devices['a']
         device.wait_status(keys_own='2')
         vm.put('/run/postgresql.conf', POSTGRESQL_CONF)
+        vm.put('/run/pg_hba.conf', PG_HBA_CONF)
         vm.put('/run/schema', '''\
 CREATE TABLE kept (client text, number int, PRIMARY KEY (client, number));
 ''')
         vm.check(f'''set -e
             mkfs.ext4 -q -F {device}
             mount {device} /data
-            install -d -o postgres -g postgres -m 700 /data/pg
-            as_postgres="runuser -u postgres -- {POSTGRES}"
-            $as_postgres/initdb -D /data/pg -A trust -k --no-locale -E UTF8 > /run/initdb.log
-            cat /run/postgresql.conf >> /data/pg/postgresql.conf
-            echo 'host all all 10.0.0.0/8 trust' >> /data/pg/pg_hba.conf
-            $as_postgres/postgres --single -D /data/pg postgres < /run/schema > /run/single.log
+            cp -a /var/lib/postgresql/15/main /data/pg
+            install -o postgres -m 600 -t /data/pg /run/postgresql.conf /run/pg_hba.conf
+            runuser -u postgres -- {POSTGRES}/postgres --single -D /data/pg postgres \
+                < /run/schema > /run/single.log
             umount /data''', timeout=600)
 
     # --- the cluster's software -----------------------------------------------------
@@ -237,41 +244,43 @@ CREATE TABLE kept (client text, number int, PRIMARY KEY (client, number));
             # Its children must not hold the agent's descriptors.
             self.nodes[name].vm.check('''set -e
                 corosync < /dev/null > /run/corosync.out 2>&1
-                setsid pacemakerd < /dev/null > /run/pacemakerd.out 2>&1 &''')
+                setsid pacemakerd < /dev/null > /run/pacemakerd.out 2>&1 &''', ANSWER)
 
     def whole(self):
         """Wait until both nodes are members."""
         vm = self.nodes['a'].vm
         poll(lambda: all(self.node(vm, name, online='true', pending='false', unclean='false')
-                         for name in self.nodes), 180, 'two members', every=1)
+                         for name in self.nodes), 600, 'two members', every=LOOK_EVERY)
 
     def configure(self):
         vm = self.nodes['a'].vm
-        vm.check(f'crm_attribute --type rsc_defaults --name resource-stickiness --update {STICKINESS}')
+        for kind, name, value in (('rsc_defaults', 'resource-stickiness', STICKINESS),
+                                  ('op_defaults', 'timeout', OPERATION)):
+            vm.check(f'crm_attribute --type {kind} --name {name} --update {value}', ANSWER)
         for scope, how, xml in (('crm_config', '--modify --allow-create', PROPERTIES),
                                 ('resources', '--create', FENCE),
                                 ('resources', '--create', SERVICE),
                                 ('constraints', '--create', CONSTRAINT)):
             vm.put('/run/cib.xml', xml)
-            vm.check(f'cibadmin {how} --scope {scope} --xml-file /run/cib.xml')
-        _, out = vm.run('crm_verify --live-check --verbose')
+            vm.check(f'cibadmin {how} --scope {scope} --xml-file /run/cib.xml', ANSWER)
+        _, out = vm.run('crm_verify --live-check --verbose', ANSWER)
         expect('error' not in out, out)
 
     def node(self, vm, name, **wanted):
         """Whether vm's view of a node has all of wanted."""
-        code, out = vm.run('crm_mon --one-shot --output-as=xml', timeout=120)
+        code, out = vm.run('crm_mon --one-shot --output-as=xml', ANSWER)
         found = re.search(rf'<node name="{name}" [^>]*unclean=[^>]*>', out) if code == 0 else None
         return found and all(f' {key}="{value}"' in found.group() for key, value in wanted.items())
 
-    def runs_on(self, name, deadline=300):
+    def runs_on(self, name, deadline=600):
         """Wait until this node says that it runs the whole service."""
         def active():
-            _, out = self.nodes[name].vm.run('crm_mon --one-shot --output-as=xml', timeout=120)
+            _, out = self.nodes[name].vm.run('crm_mon --one-shot --output-as=xml', ANSWER)
             # No other element of crm_mon's names resource and node in this order.
             return all(re.search(rf'<resource id="{part}" [^>]*role="Started" [^>]*failed="false"[^>]*>'
                                  rf'\s*<node name="{name}"', out) for part in ('lun', 'fs', 'db'))
         try:
-            poll(active, deadline, f'the service runs on {name}', every=1)
+            poll(active, deadline, f'the service runs on {name}', every=LOOK_EVERY)
         except Failed as error:
             raise Failed(f'{error}\n{self.story()}') from error
 
@@ -282,7 +291,7 @@ CREATE TABLE kept (client text, number int, PRIMARY KEY (client, number));
             if host.vm.alive():
                 _, out = host.vm.run('crm_mon --one-shot --inactive --failcounts --fence-history=3; '
                                      f'prmpath status; cat {FENCING}; '
-                                     'tail -n 60 /var/log/pacemaker/pacemaker.log', timeout=120)
+                                     'tail -n 60 /var/log/pacemaker/pacemaker.log', ANSWER)
                 lines.append(f'--- {name}\n{out}')
         return '\n'.join(lines)
 
@@ -342,12 +351,12 @@ class Client:
                 re.findall(r'^ack (\d+) (\S+) (\S+)$', self.job.output(), re.M)
                 if node is None or host == self.hosts[node]]
 
-    def goes_on(self, node, deadline=240, more=5):
+    def goes_on(self, node, deadline=400, more=5):
         """Wait until it has so many more rows committed at this node."""
         goal = len(self.acknowledged(node)) + more
         try:
             poll(lambda: len(self.acknowledged(node)) >= goal, deadline,
-                 f'client {self.name} commits at {node}', every=0.5)
+                 f'client {self.name} commits at {node}', every=1)
         except Failed as error:
             raise Failed(f'{error}\n{self.cluster.story()}') from error
 

@@ -9,7 +9,7 @@ from sessions import Raw
 
 AGENT = '/usr/lib/ocf/resource.d/prmpath/prmpath'
 CLIENTS = 'xy'
-PATIENT = 300
+PATIENT = 600
 
 
 def running(t):
@@ -98,7 +98,7 @@ def split(t):
     expect(done, f'b did not fence a:\n{cluster.story()}')
 
     host = cluster.nodes['a']
-    poll(lambda: host.run(f'test -e {LOST}')[0] == 0, PATIENT, 'a knows that it lost the LUN', every=1)
+    poll(lambda: host.run(f'test -e {LOST}')[0] == 0, PATIENT, 'a knows that it lost the LUN', every=2)
     # Its half of the cluster ends the service there, which closes the device, and then may
     # not start it again, nor fence b.
     cluster.devices['a'].wait_status(state='foreign', deadline=PATIENT)

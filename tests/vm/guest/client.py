@@ -11,7 +11,10 @@ import subprocess
 import sys
 import time
 
-ANSWER_WITHIN = 15
+ANSWER_WITHIN = 20
+CONNECT_WITHIN = 5
+# A connection for each row is work for two guests, and corosync is to run there, too.
+PAUSE = 0.5
 PSQL = '/usr/lib/postgresql/15/bin/psql'
 
 
@@ -22,7 +25,7 @@ def commit(host, name, number):
     try:
         answer = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
                                 stdin=subprocess.DEVNULL, timeout=ANSWER_WITHIN, check=False,
-                                env={**os.environ, 'PGCONNECT_TIMEOUT': '2'})
+                                env={**os.environ, 'PGCONNECT_TIMEOUT': str(CONNECT_WITHIN)})
     except subprocess.TimeoutExpired:
         return False
     return answer.returncode == 0 and answer.stdout.strip() == str(number)
@@ -35,6 +38,7 @@ def main(name, *hosts):
         print('ack' if done else 'doubt', number, hosts[at], f'{time.time():.3f}', flush=True)
         if not done:
             at = (at + 1) % len(hosts)
+        time.sleep(PAUSE)
 
 
 if __name__ == '__main__':
