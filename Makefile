@@ -154,9 +154,11 @@ guests: deps
 	$(foreach line,$(LINES),$(MAKE) --no-print-directory modules KVER=$(line) &&) true
 	$(MAKE) --no-print-directory tools
 
+# Of the debug kernels one, for the sake of time: make check-debug has both.
+check: DEBUG_KERNELS = 6.12-debug
 check: guests debug-guests
 	+$(MAKE) --no-print-directory $(UNIT_TESTS) model fuzz-programs
-	tests/run unit proof vm debug
+	DEBUG_KERNELS="$(DEBUG_KERNELS)" tests/run unit proof vm debug
 
 # The cluster's cases boot an image of their own.
 guests-cluster: guests
@@ -164,7 +166,7 @@ guests-cluster: guests
 
 check-long: guests-packages guests-cluster debug-guests
 	+$(MAKE) --no-print-directory $(UNIT_TESTS) model fuzz-programs
-	tests/run unit proof vm long debug
+	DEBUG_KERNELS="$(DEBUG_KERNELS)" tests/run unit proof vm long debug
 
 demo: guests
 	tests/demo/run
