@@ -447,6 +447,8 @@ GROUPS = {'op': 0xa3, 'sa': 0x0a}
 STATES = {'optimized': 0, 'nonoptimized': 1, 'standby': 2, 'unavailable': 3, 'transitioning': 15}
 # The handler asks for the groups when it is told that they changed.
 LOOK = {'before': [{'do': 'attentions', 'codes': [(0x2a, 6)]}], 'met': OPTIONS}
+# Then the handler cannot activate a path that is not active yet: no open needs that, but I/O does.
+NOT_ACTIVATED = {'then': {'state': 'owner|no_reserve', 'gate': 'open'}, 'writes': 1, 'written': '0|EIO'}
 WRITES_ON = {'then': {'state': 'owner|no_reserve', 'gate': 'open'}, 'writes': 2, 'written': '0'}
 ALUA = [
     row('in transition for 2 s', alua('transitioning', seconds=2)),
@@ -466,8 +468,8 @@ ALUA = [
         then={'state': 'owner|no_reserve', 'gate': 'open'}, writes=1, written='EIO'),
     row('all are unavailable', alua('unavailable'), all=EIO, words=('no path answered',)),
     row('all are offline', alua('offline'), all=EIO),
-    row('the groups are not told, 20/00', answer(GROUPS, 5, 0x20, 0), **LOOK),
-    row('the groups are not told, 24/00', answer(GROUPS, 5, 0x24, 0), **LOOK),
+    row('the groups are not told, 20/00', answer(GROUPS, 5, 0x20, 0), **LOOK, **NOT_ACTIVATED),
+    row('the groups are not told, 24/00', answer(GROUPS, 5, 0x24, 0), **LOOK, **NOT_ACTIVATED),
     row('the groups are ones', {**GROUPS, 'data': ONES}, **LOOK),
     row('no groups', {**GROUPS, 'data': '00000000'}, **LOOK),
     row('the groups are cut to 3 bytes', {**GROUPS, 'cut': 3}, **LOOK),
@@ -494,7 +496,9 @@ def alua_is_honest(t):
     folder = f'/sys/block/{path.name}/device'
 
     def kernel_sees(state):
-        t.vm.run(f'echo 1 > {folder}/rescan')
+        # It asks for the groups when a command brings this; it does not look at that of TEST UNIT READY.
+        control.call('attentions', codes=[(0x2a, 6)], path=0)
+        t.vm.run(f'sg_persist --no-inquiry --in --read-keys {path}')
         return t.vm.check(f'cat {folder}/access_state').strip() == state
     expect(t.vm.check(f'cat {folder}/dh_state').strip() == 'alua', 'scsi_dh_alua is not attached')
     for state, name in (('transitioning', 'transitioning'), ('standby', 'standby'),
