@@ -114,11 +114,16 @@ class Device:
         fcntl.ioctl(self.dm, 3 << 30 | HEADER.size << 16 | 0xfd << 8 | number, buffer)
         return buffer
 
-    def status(self):
+    def line(self):
         buffer = self.ioctl(DM_TABLE_STATUS)
         start = struct.unpack_from('=I', buffer, 16)[0]
-        text = bytes(buffer[start + 40:]).split(b'\0', 1)[0].decode()
-        return dict(word.split('=', 1) for word in text.split() if '=' in word)
+        return bytes(buffer[start + 40:]).split(b'\0', 1)[0].decode()
+
+    def status(self):
+        return dict(word.split('=', 1) for word in self.line().split() if '=' in word)
+
+    def paths_work(self):
+        return not re.search(r' \d+:\d+ F ', self.line())
 
     def message(self, text):
         try:
@@ -249,7 +254,7 @@ class Run:
                 expect(poll(lambda: not self.agrees(device, reserved)), 'at first:', device.status(),
                        self.agrees(device, reserved))
                 self.target('rules', rules=row['during'])
-            before = self.truth()
+            held = self.truth()
             for _ in range(row['writes']):
                 self.written = name_of(write(fd, 0x42))
             expect(not row['during'] or
@@ -266,7 +271,7 @@ class Run:
             if row['written']:
                 expect(self.written in row['written'].split('|'), 'write:', self.written)
             # Whatever it was told, it changed nothing.
-            expect(self.truth() == before, 'target:', self.truth(), 'before:', before)
+            expect(self.truth() == held, 'target:', self.truth(), 'before:', held)
         finally:
             os.close(fd)
         for word, value in row['closed'].items():
@@ -320,6 +325,7 @@ class Run:
         """One open of a row; returns the seconds that it took."""
         wanted = row['ends'][option]
         expect(poll(lambda: device.status()['opens'] == '0'), 'opens:', device.status())
+        expect(poll(device.paths_work, 60), 'paths after the open before:', device.line())
         self.prepare(row)
         before = self.truth()
         self.target('rules', rules=row['rules'])

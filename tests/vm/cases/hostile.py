@@ -419,10 +419,10 @@ LIES = [
         then={'state': 'owner', 'gate': 'open'}, writes=1, written='0', **ONE),
     row('a write of an open that reserves nothing conflicts',
         during=[{**WRITE, 'status': 0x18, 'times': 1}], then={'state': 'no_reserve', 'gate': 'open'},
-        writes=1, written='EBADE', most={'5f/0': 0, '5f/1': 0, '5f/6': 0}, options=BESIDE),
+        writes=1, written='EBADE', most={'5f/0': 0, '5f/1': 0, '5f/6': 0}, every=BESIDE),
     row('writes of an open that reserves nothing meet BUSY for 2 s',
         during=[{**WRITE, 'status': 8, 'seconds': 2}], then={'state': 'no_reserve', 'gate': 'open'},
-        writes=1, written='0', options=BESIDE),
+        writes=1, written='0', every=BESIDE),
 ]
 
 
