@@ -37,7 +37,7 @@ def row(name, *rules, words=(), features='', before=(), bound=25, options=OPTION
 
     options: of the short case; every: those that can meet it.
     ends: how each open ends, an errno by option (no_reserve also for the forced one), all for
-    those not named; words: of the log;
+    those not named, or a list of those that are right; words: of the log;
     before: calls of the target's control port; bound: seconds that an open may take;
     asks: what a session sends through the mapped device, and the answer;
     met: options whose open itself must have met the rules, if not those that can;
@@ -66,7 +66,8 @@ def met_by(rules):
 
 def end_of(ends, option):
     names = [option.replace(',', '__'), *(['no_reserve'] if option in BESIDE else []), 'all']
-    return next((ends[name] for name in names if name in ends), OK)
+    end = next((ends[name] for name in names if name in ends), OK)
+    return end if isinstance(end, list) else [end]
 
 
 def answer(what, *sense, **how):
@@ -243,6 +244,8 @@ def capabilities(t):
 
 
 FEW = ['default', 'forced', 'no_reserve']
+# Only one command is not taken: what the others find out meanwhile may be said as well.
+OUT_OF_TIME = [EIO, ETIMEDOUT]
 TRANSITION, STANDBY = (2, 4, 0x0a), (2, 4, 0x0b)
 UNDONE = [
     row('BUSY for 1 s', {**ANY_PR, 'status': 8, 'seconds': 1}),
@@ -254,13 +257,13 @@ UNDONE = [
         all=ETIMEDOUT, bound=8, words=('the time is up',)),
     row('ALUA transition of RESERVE for 1 s', answer(RESERVE, *TRANSITION, seconds=1), options=FEW),
     row('ALUA transition of RESERVE for ever', answer(RESERVE, *TRANSITION), features='pr_timeout 4',
-        all=ETIMEDOUT, no_reserve=OK, bound=8, options=FEW, stays=True),
+        all=OUT_OF_TIME, no_reserve=OK, bound=8, options=FEW, stays=True),
     row('ALUA transition of REGISTER for ever', answer(REGISTER, *TRANSITION),
-        features='pr_timeout 4', all=ETIMEDOUT, no_reserve=OK, bound=8, options=FEW),
+        features='pr_timeout 4', all=OUT_OF_TIME, no_reserve=OK, bound=8, options=FEW),
     row('ALUA transition of PREEMPT for 1 s', answer(TAKE, *TRANSITION, seconds=1),
         before=foreign(), all=EBUSY, options=FEW, met=FORCED, **TAKEN),
     row('ALUA transition of PREEMPT for ever', answer(TAKE, *TRANSITION), features='pr_timeout 4',
-        before=foreign(), all=EBUSY, **dict.fromkeys(TAKEN, ETIMEDOUT), bound=8, options=FEW,
+        before=foreign(), all=EBUSY, **dict.fromkeys(TAKEN, [EBUSY, ETIMEDOUT]), bound=8, options=FEW,
         met=FORCED, stays=True),
     row('standby', answer(ANY_PR, *STANDBY), all=EIO, words=('no path answered',), options=FEW),
     row('standby on one path', answer(ANY_PR, *STANDBY, path=0), options=FEW),
