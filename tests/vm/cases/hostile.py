@@ -510,8 +510,9 @@ def alua_is_honest(t):
         control.rules(alua(state, path=0))
         poll(lambda name=name: kernel_sees(name), 20, f'the kernel sees {name}')
         said = poll(lambda: t.vm.run(f'sg_rtpg --decode {t.a.paths[1]}'), 5)[1]
-        found = re.findall(r'asymmetric access state : 0x([0-9a-f]+)', said)
-        expect(found[:2] == [f'{STATES[state]:x}', '0'], f'{state}: {found}: {said}')
+        found = [int(number, 16) for number in
+                 re.findall(r'asymmetric access state : 0x([0-9a-f]+)', said)]
+        expect(found[:2] == [STATES[state], 0], f'{state}: {found}: {said}')
         reads = t.vm.run(f'dd if={path} of=/dev/null bs=4k count=1 iflag=direct')[0] == 0
         expect(reads == state.endswith('optimized'), f'{state}: a read: {reads}')
     control.rules(alua('standby', path=0))
