@@ -225,7 +225,7 @@ def yanked_disks(t):
           ('full', 'one', 'other'),
           # A disk that goes while a table is loaded.
           allowed(SAID, DIRTY, {'load': {'ENXIO', 'ENODEV', 'ENOENT', 'EINVAL', 'EBUSY'},
-                         'delete': {'ENOENT'}, 'scan': set()}))
+                         'write direct': GATE, 'delete': {'ENOENT'}, 'scan': set()}))
 
 
 @case(topology='tcm_loop', rules=['5.2'], cpus=2, long=True, paths=4)
