@@ -154,17 +154,17 @@ guests: deps
 	$(foreach line,$(LINES),$(MAKE) --no-print-directory modules KVER=$(line) &&) true
 	$(MAKE) --no-print-directory tools
 
-check: guests
+check: guests debug-guests
 	+$(MAKE) --no-print-directory $(UNIT_TESTS) model fuzz-programs
-	tests/run unit proof vm
+	tests/run unit proof vm debug
 
 # The cluster's cases boot an image of their own.
 guests-cluster: guests
 	scripts/guest-image --cluster $(LINES)
 
-check-long: guests-packages guests-cluster
+check-long: guests-packages guests-cluster debug-guests
 	+$(MAKE) --no-print-directory $(UNIT_TESTS) model fuzz-programs
-	tests/run unit proof vm long
+	tests/run unit proof vm long debug
 
 demo: guests
 	tests/demo/run

@@ -892,8 +892,11 @@ static enum stage answer_take(struct pr_lun *lun, struct pr_op *op,
 	op->fought = true;
 	lun->baseline = false;
 	op->unanswered |= reply->silent;
-	if (reply->ended[PR_PATH_STATE]) {
+	if (reply->ended[PR_PATH_STATE] | reply->ended[PR_TRANSIENT]) {
 		op->tried |= bit(op->path);
+		/* Not executed: nobody was faster, the target was too slow. */
+		if (reply->ended[PR_TRANSIENT] && !(proven(lun) & ~op->tried & ~op->unanswered))
+			return failed(op, PR_WHY_TIMEOUT);
 		return ST_TAKE;
 	}
 	if (reply->ended[PR_GOOD] | reply->ended[PR_LOST]) {

@@ -336,7 +336,8 @@ static int route(struct target *t, struct bio *bio)
 	if (t->needs & PATH_NEEDS_LOAD)
 		count_start(t, io);
 	bio_set_dev(bio, path->dev->bdev);
-	bio->bi_opf |= REQ_FAILFAST_TRANSPORT;
+	/* A request takes read-ahead for failfast of all kinds, and its bios must say the same. */
+	bio->bi_opf |= bio->bi_opf & REQ_RAHEAD ? REQ_FAILFAST_MASK : REQ_FAILFAST_TRANSPORT;
 	return DM_MAPIO_REMAPPED;
 }
 

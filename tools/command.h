@@ -5,6 +5,7 @@
 #ifndef PRMPATH_COMMAND_H
 #define PRMPATH_COMMAND_H
 
+#include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -103,6 +104,13 @@ int parse_device(const struct command *cmd, int argc, char **argv,
  * status of the first failure, after a complaint.
  */
 int each_device(char **devs, int (*each)(struct prm_status *st, void *to), void *to);
+/*
+ * Block what ends us (Ctrl-C) while something is half done. @old is for
+ * sigprocmask(SIG_SETMASK) afterwards; @ends, if not NULL, gets the signals.
+ */
+void block_ends(sigset_t *ends, sigset_t *old);
+/* Whether something that was printed could not be written. */
+bool lost_output(void);
 __attribute__((format(printf, 1, 2)))
 char *text_of(const char *format, ...);
 void make_utf8(char *text);
@@ -134,7 +142,7 @@ struct out {
 	struct libscols_table *table;
 };
 
-/* Options J, n and o; others are not touched. */
+/* Options J, n, o and O; others are not touched. */
 int out_take(struct out *out, int value, const char *arg);
 /* Choose columns by names; all of them if @list is NULL. */
 int out_choose(struct out *out, const char *list);

@@ -317,12 +317,19 @@ static int check_seconds(const char *word)
 	return EXIT_USAGE;
 }
 
+/* What device-mapper and udev take as it is: /dev/mapper/NAME is the node. */
+#define DM_CHARS	"#+-.:=@_"
+#define NAME_CHARS	"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"	\
+			"0123456789" DM_CHARS
+
 static int check_name(const char *name)
 {
-	if (*name && !strchr(name, '/') && strlen(name) < 128 && strcmp(name, ".") &&
+	size_t len = strlen(name);
+
+	if (len && len < 128 && strspn(name, NAME_CHARS) == len && strcmp(name, ".") &&
 	    strcmp(name, ".."))
 		return 0;
-	complain("create: '%s' is no name: expected a device-mapper name without '/'", name);
+	complain("create: '%s' is no name: expected letters, digits and any of " DM_CHARS, name);
 	return EXIT_USAGE;
 }
 
@@ -585,7 +592,7 @@ static void make_uuid(const char *wwid, char uuid[129])
 	size_t n = snprintf(uuid, 129, "prmpath-%.120s", wwid);
 
 	while (n--)
-		if (!isalnum((unsigned char)uuid[n]) && !strchr("#+-.:=@_", uuid[n]))
+		if (!isalnum((unsigned char)uuid[n]) && !strchr(DM_CHARS, uuid[n]))
 			uuid[n] = '_';
 }
 

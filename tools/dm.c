@@ -67,16 +67,6 @@ static int task_failed(struct dm_task *task, const char *name, const char *what)
 	return err ? exit_of_errno(err) : EXIT_FAILURE;
 }
 
-/* What ends a wait; blocked while something is half done. */
-static void block_signals(sigset_t *ends, sigset_t *old)
-{
-	sigemptyset(ends);
-	sigaddset(ends, SIGINT);
-	sigaddset(ends, SIGTERM);
-	sigaddset(ends, SIGHUP);
-	sigprocmask(SIG_BLOCK, ends, old);
-}
-
 /* 0 when udev is done, or the signal that ended the wait. */
 static int wait_udev(uint32_t cookie, const sigset_t *ends)
 {
@@ -190,7 +180,7 @@ int dm_create_table(const char *name, const char *uuid, uint64_t sectors,
 	sigset_t old;
 	int r;
 
-	block_signals(&ends, &old);
+	block_ends(&ends, &old);
 	klog_begin();
 	r = create_empty(name, uuid);
 	if (r)
@@ -211,7 +201,7 @@ int dm_swap_table(const char *name, uint64_t sectors, const char *params)
 	sigset_t old;
 	int r;
 
-	block_signals(&ends, &old);
+	block_ends(&ends, &old);
 	klog_begin();
 	r = load(name, sectors, params);
 	if (!r) {
@@ -257,7 +247,7 @@ int dm_remove(const char *name, bool deferred)
 	if (!task || !dm_task_retry_remove(task) ||
 	    (deferred && !dm_task_deferred_remove(task)))
 		return task_failed(task, name, "cannot be removed");
-	block_signals(&ends, &old);
+	block_ends(&ends, &old);
 	klog_begin();
 	r = run_followed(task, name, "cannot be removed", &ends);
 	if (r > EXIT_SIGNAL)

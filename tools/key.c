@@ -157,20 +157,25 @@ static int write_key(int fd, uint64_t key)
 	char text[24];
 	int len = snprintf(text, sizeof(text), "0x%016" PRIx64 "\n", key);
 
-	if (fchmod(fd, 0644) || write(fd, text, len) != len || fsync(fd))
+	if (fchmod(fd, 0644))
 		return -1;
-	return 0;
+	/* A disk with room for half a key is full. */
+	errno = ENOSPC;
+	return write(fd, text, len) != len || fsync(fd) ? -1 : 0;
 }
 
 /* In one piece or not at all: the key is read while hosts boot. */
 static int replace_key(uint64_t key)
 {
 	char *temporary = text_of("%s.XXXXXX", prm_key_file);
+	sigset_t old;
 	int r = 0;
 	int fd;
 
 	if (!temporary)
 		return fail_no_memory();
+	/* Ctrl-C must not leave the temporary file. */
+	block_ends(NULL, &old);
 	fd = mkostemp(temporary, O_CLOEXEC);
 	if (fd < 0) {
 		r = key_failed(temporary);
@@ -182,6 +187,7 @@ static int replace_key(uint64_t key)
 	}
 	close(fd);
 out:
+	sigprocmask(SIG_SETMASK, &old, NULL);
 	free(temporary);
 	return r;
 }

@@ -128,6 +128,8 @@ int prm_module_version(struct prm_ioc_version *version)
 	return 0;
 }
 
+#define SEE_LIST	"'prmpath list' shows those that there are"
+
 static const struct {
 	int err;
 	const char *text;
@@ -147,13 +149,15 @@ static const struct {
 	{ EACCES,
 	  "no permission for the device or for " CONTROL_PATH "; run it as root" },
 	{ ENOTTY,
-	  "not a prmpath device; 'prmpath status' lists those" },
+	  "not a prmpath device; " SEE_LIST },
 	{ ENOTBLK,
-	  "not a block device; expected a prmpath device" },
+	  "not a block device: expected a prmpath device; " SEE_LIST },
 	{ ENODEV,
 	  "no such device, or the module dm-prmpath is not loaded: try 'modprobe dm-prmpath'" },
+	{ ENOENT,
+	  "no such device; " SEE_LIST },
 	{ ENXIO,
-	  "no such device-mapper device" },
+	  "no such device-mapper device; " SEE_LIST },
 };
 
 const char *prm_strerror(int err)
@@ -738,7 +742,7 @@ static int fail_ioctl(struct prm_error *err, int code, const char *what)
 	case 0:
 		return fail_no_ioctl(err);
 	case ENXIO:
-		return fail(err, code, "no such device-mapper device");
+		return fail(err, code, "%s", prm_strerror(code));
 	case EACCES:
 	case EPERM:
 		return fail(err, code, "no permission to ask device-mapper; run it as root");
@@ -771,16 +775,16 @@ static int name_task(struct dm_task *task, const char *dev,
 	struct stat sb;
 
 	if (!*dev)
-		return fail(err, ENXIO, "empty device name");
+		return fail(err, ENXIO, "empty device name: expected a device; " SEE_LIST);
 	if (!strchr(dev, '/')) {
 		if (dm_task_set_name(task, dev))
 			return 0;
-		return fail(err, ENXIO, "not a device-mapper name");
+		return fail(err, ENXIO, "not a device-mapper name: expected a device; " SEE_LIST);
 	}
 	if (stat(dev, &sb))
-		return fail(err, errno, "%s", errno_text(errno));
+		return fail(err, errno, "%s", prm_strerror(errno));
 	if (!S_ISBLK(sb.st_mode))
-		return fail(err, ENOTBLK, "not a block device");
+		return fail(err, ENOTBLK, "%s", prm_strerror(ENOTBLK));
 	if (dm_task_set_major(task, major(sb.st_rdev)) &&
 	    dm_task_set_minor(task, minor(sb.st_rdev)))
 		return 0;
@@ -818,10 +822,10 @@ static const char *target_line(struct dm_task *task, bool *multipath,
 			other = type;
 	} while (next);
 	if (other)
-		fail(err, ENOTTY, "not a prmpath device: its target is '%s'",
+		fail(err, ENOTTY, "not a prmpath device: its target is '%s'; " SEE_LIST,
 		     other);
 	else
-		fail(err, ENOTTY, "not a prmpath device: it has no table");
+		fail(err, ENOTTY, "not a prmpath device: it has no table; " SEE_LIST);
 	return NULL;
 }
 
@@ -850,7 +854,7 @@ static int check_exists(struct dm_task *task, struct prm_error *err)
 
 	if (dm_task_get_info(task, &info) && info.exists)
 		return 0;
-	return fail(err, ENXIO, "no such device-mapper device");
+	return fail(err, ENXIO, "%s", prm_strerror(ENXIO));
 }
 
 static struct dm_task *status_task(const char *dev, struct prm_error *err)
@@ -992,7 +996,7 @@ static int fail_message(struct prm_error *err, int code, const char *message)
 	case EPERM:
 		return fail_ioctl(err, code, message);
 	case ENXIO:
-		return fail(err, code, "no such device-mapper device");
+		return fail(err, code, "%s", prm_strerror(code));
 	case EINVAL:
 		return fail(err, code, "the module refuses '%s'; the kernel log says why",
 			    message);

@@ -4,6 +4,7 @@
  */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -244,7 +245,9 @@ static int output_failed(const char *file)
 {
 	int err = errno;
 
-	complain("metrics: %s: %s", file, strerrordesc_np(err));
+	complain("metrics: %s: %s%s", file, strerrordesc_np(err),
+		 exit_of_errno(err) == EXIT_PERMISSION ?
+		 "; run it as root, or write to another folder" : "");
 	return exit_of_errno(err) == EXIT_PERMISSION ? EXIT_PERMISSION : EXIT_FAILURE;
 }
 
@@ -253,27 +256,31 @@ static int replace_file(const char *file)
 {
 	char *temporary = text_of("%s.XXXXXX", file);
 	FILE *f = NULL;
+	sigset_t old;
 	bool bad;
 	int fd;
 	int r;
 
 	if (!temporary)
 		return fail_no_memory();
-	fd = mkstemp(temporary);
+	/* Ctrl-C must not leave the temporary file. */
+	block_ends(NULL, &old);
+	fd = mkostemp(temporary, O_CLOEXEC);
 	if (fd >= 0)
 		f = fdopen(fd, "w");
 	if (!f) {
 		r = output_failed(temporary);
-		free(temporary);
-		return r;
+		goto out;
 	}
 	r = print_metrics(f);
-	bad = fchmod(fd, 0644) || ferror(f);
-	bad |= fclose(f);
+	bad = fchmod(fd, 0644) || fflush(f) || ferror(f);
 	if (!r && (bad || rename(temporary, file)))
 		r = output_failed(file);
+	fclose(f);
 	if (r)
 		unlink(temporary);
+out:
+	sigprocmask(SIG_SETMASK, &old, NULL);
 	free(temporary);
 	return r;
 }

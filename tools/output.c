@@ -71,6 +71,8 @@ int out_take(struct out *out, int value, const char *arg)
 		break;
 	case 'o':
 		return out_choose(out, arg);
+	case 'O':
+		return out_choose(out, NULL);
 	}
 	return 0;
 }

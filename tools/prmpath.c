@@ -97,6 +97,20 @@ int exit_of_error(const char *dev, const struct prm_error *err)
 	return exit_of_errno(err->code);
 }
 
+void block_ends(sigset_t *ends, sigset_t *old)
+{
+	static const int signals[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT };
+	sigset_t set;
+	size_t i;
+
+	sigemptyset(&set);
+	for (i = 0; i < ARRAY_SIZE(signals); i++)
+		sigaddset(&set, signals[i]);
+	sigprocmask(SIG_BLOCK, &set, old);
+	if (ends)
+		*ends = set;
+}
+
 char *text_of(const char *format, ...)
 {
 	va_list args;
@@ -167,6 +181,7 @@ static const struct option_row output_options[] = {
 	{ 'J', "json", NULL, "print JSON" },
 	{ 'n', "noheadings", NULL, "leave out the headings" },
 	{ 'o', "output", "COL,...", "columns to print" },
+	{ 'O', "output-all", NULL, "print all columns" },
 	{ 0 }
 };
 
@@ -522,13 +537,23 @@ static int fill_standard_descriptors(void)
 	return 0;
 }
 
+bool lost_output(void)
+{
+	/* Who flushed before us, as libsmartcols does, has left nothing but the mark. */
+	return fflush(stdout) || ferror(stdout);
+}
+
 static int close_stdout(int code)
 {
 	bool bad = ferror(stdout);
 
-	if (!fflush(stdout) && !bad)
+	if (fflush(stdout))
+		complain("cannot write the output: %s", strerrordesc_np(errno));
+	else if (bad)
+		/* Some of it, a while ago: errno is another one by now. */
+		complain("cannot write the output: is the disk full?");
+	else
 		return code;
-	complain("cannot write the output: %s", strerrordesc_np(errno));
 	return code ? code : EXIT_FAILURE;
 }
 

@@ -170,8 +170,9 @@ int run_query(const struct command *cmd, int argc, char **argv)
 	int code;
 
 	code = parse_device(cmd, argc, argv, take_query_option, &request, &dev);
+	/* Help that is lost is no answer of "another host's" either. */
 	if (code)
-		return code < 0 ? EXIT_SUCCESS : QUERY_UNKNOWN;
+		return code < 0 && !lost_output() ? EXIT_SUCCESS : QUERY_UNKNOWN;
 	dm_be_quiet();
 	klog_begin();
 	r = prm_reservation_get(dev, &err);
@@ -181,7 +182,7 @@ int run_query(const struct command *cmd, int argc, char **argv)
 	}
 	code = query_print(&request, dev, r);
 	/* Output that is lost tells nobody anything. */
-	if (!r || code || fflush(stdout))
+	if (!r || code || lost_output())
 		code = QUERY_UNKNOWN;
 	else
 		code = r->owner == PRM_OWNER_OTHER ? QUERY_OTHER : QUERY_OURS;

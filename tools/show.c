@@ -416,7 +416,7 @@ static int show_again(struct show_request *request, char **devs, bool first)
 	else if (!first && !request->out.json)
 		putchar('\n');
 	code = show_once(request, devs);
-	if (fflush(stdout))
+	if (lost_output())
 		return code ? code : EXIT_FAILURE;
 	return code;
 }
@@ -448,6 +448,14 @@ static int watch(struct show_request *request, char **devs, int signals, int eve
 	return code;
 }
 
+/* A reader of JSON gets an object whatever happens. */
+static int show_nothing(struct show_request *request, int code)
+{
+	if (!request->out.json || out_begin(&request->out))
+		return code;
+	return out_end(&request->out, code);
+}
+
 static int show_and_watch(struct show_request *request, char **devs)
 {
 	int signals = -1;
@@ -460,7 +468,7 @@ static int show_and_watch(struct show_request *request, char **devs)
 	if (events < 0) {
 		complain("cannot wait for events: /dev/mapper/control: %s; run it as root",
 			 strerrordesc_np(errno));
-		return exit_of_errno(errno);
+		return show_nothing(request, exit_of_errno(errno));
 	}
 	sigemptyset(&ends);
 	sigaddset(&ends, SIGINT);

@@ -276,6 +276,8 @@ def wait_for_disks(plan):
     sys.exit(f'no disk at {missing}')
 
 
+BEGINNINGS = 200
+
 ACTORS = {function.__name__: function for function in (
     open_write, open_bypass, open_direct, open_read, open_extended, reload, pause, remove,
     unload, message, look, yank)}
@@ -290,7 +292,8 @@ def main():
             ACTORS[kind](plan, draw, **words)
 
     plan.create()
-    if not plan.load(plan.home) or not plan.resume():
+    # Allocations may fail already.
+    if not any(plan.load(plan.home) and plan.resume() for _ in range(BEGINNINGS)):
         sys.exit(f'cannot begin: {dict(plan.counts)}')
     threads = [threading.Thread(target=act, args=(index, *actor))
                for index, actor in enumerate(plan.actors)]

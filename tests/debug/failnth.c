@@ -115,17 +115,16 @@ static int status(char **words)
 	return ioctl(control, DM_TABLE_STATUS, dm_request(buffer, sizeof(buffer), words[0]));
 }
 
+static int open_module(char **words)
+{
+	node = open(words[0], O_RDONLY | O_CLOEXEC);
+	return node < 0 ? -1 : 0;
+}
+
 static int insert(char **words)
 {
-	int file = open(words[0], O_RDONLY | O_CLOEXEC), r, error;
-
-	if (file < 0)
-		err(1, "%s", words[0]);
-	r = syscall(SYS_finit_module, file, "", 0);
-	error = errno;
-	close(file);
-	errno = error;
-	return r;
+	(void)words;
+	return syscall(SYS_finit_module, node, "", 0);
 }
 
 static void take_away(char **words)
@@ -153,7 +152,7 @@ static const struct thing {
 	{ "extended", 1, open_quiet, open_extended, NULL, close_node },
 	{ "message", 2, NULL, message, NULL, NULL },
 	{ "status", 1, NULL, status, NULL, NULL },
-	{ "insmod", 1, NULL, insert, take_away, NULL },
+	{ "insmod", 1, open_module, insert, take_away, close_node },
 };
 
 /* Keys and reservation; generation left out, since what was undone counts there. */

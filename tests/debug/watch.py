@@ -12,6 +12,17 @@ GCOV = '/sys/kernel/debug/gcov'
 # are left, which are those of modules.
 OURS = re.compile(r'\[dm_prmpath\]|\b0xffffffffc[0-9a-f]{7}\b')
 SCAN_DEADLINE = 300
+# A debug kernel takes this many times longer.
+PATIENCE = 4
+# Their images belong to Debian's kernels.
+IMAGES = {'packages', 'cluster'}
+# What a short run has: each way through the locks and the memory at least once.
+SHORT_FORM = {
+    'smoke.dm_prmpath',
+    'storm.opens_and_reloads',
+    'storm.removals',
+    'storm.each_allocation_fails',
+}
 
 
 def is_debug(kernel):

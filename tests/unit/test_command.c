@@ -70,6 +70,22 @@ static void remove_below(const char *name)
 	free(line);
 }
 
+/* Those in a folder of sysfs whose names begin so. */
+static unsigned int count_files(const char *folder, const char *begin)
+{
+	char *name = text_of("%s/%s", sysfs, folder);
+	DIR *dir = opendir(name);
+	struct dirent *entry;
+	unsigned int n = 0;
+
+	assert_non_null(dir);
+	while ((entry = readdir(dir)))
+		n += !strncmp(entry->d_name, begin, strlen(begin));
+	closedir(dir);
+	free(name);
+	return n;
+}
+
 static void add_disk(const char *name, const char *dev, const char *wwid,
 		     const char *access)
 {
@@ -134,6 +150,8 @@ static int reset(void **state)
 	memset(&kernel, 0, sizeof(kernel));
 	memset(fake_step_errno, 0, sizeof(fake_step_errno));
 	fake_udev_hangs = false;
+	fake_message_hangs = false;
+	fake_no_dm = false;
 	fake_answer = "";
 	return 0;
 }
@@ -216,6 +234,7 @@ static void test_create_refused(void **state)
 		{ { "create", "a/b", "sdb" }, 2, "'a/b' is no name" },
 		{ { "create", "..", "sdb" }, 2, "is no name" },
 		{ { "create", "", "sdb" }, 2, "is no name" },
+		{ { "create", "a b", "sdb" }, 2, "is no name: expected letters" },
 		{ { "create", "--key", "0", "data", "sdb" }, 2, "'0' is no key" },
 		{ { "create", "--key", "-1", "data", "sdb" }, 2, "is no key" },
 		{ { "create", "--key", "0x", "data", "sdb" }, 2, "is no key" },
@@ -401,6 +420,15 @@ static void test_change(void **state)
 	/* One that does not fit keeps the others out too. */
 	check_run(ARGS("add-path", "lost", "sdc", "sdx"), 2, "", "two LUNs");
 	expect_output("");
+	kernel.busy_disk = "/dev/sdt";
+	check_run(ARGS("add-path", "lost", "sdc", "sdt"), 3, "", "sdt: in use by a file system");
+	expect_output("");
+	kernel.busy_disk = NULL;
+	sysfs_write("", "block/sdc/holders/dm-7");
+	sysfs_write("vg-lv\n", "block/dm-7/dm/name");
+	check_run(ARGS("add-path", "lost", "sdc"), 3, "", "sdc: in use by vg-lv");
+	expect_output("");
+	remove_below("block/sdc/holders");
 	check_run(ARGS("add-path", "odd", "sdb"), 1, "", "cannot be understood");
 	check_run(ARGS("add-path", "off", "sdb"), 1, "", "in 0 groups");
 	check_run(ARGS("add-path", "mpa"), 2, "", "at least one path");
@@ -522,6 +550,12 @@ static void test_json(void **state)
 		   "d[0][\"children\"][0][\"commands\"] == 31 and "
 		   "d[0][\"children\"][0][\"errors\"] == 2 and "
 		   "d[0][\"children\"][0][\"timeouts\"] is None");
+	/* All columns are those of JSON, and the later of two options wins. */
+	check_run(ARGS("list", "-O", "mpa"), 0, " GENERATION ", "");
+	assert_non_null(strstr(output, " SENSE "));
+	check_run(ARGS("list", "-O", "-n", "-o", "PR_TYPE,KEYS_OWN", "mpa"), 0, "5 ", "");
+	assert_null(strstr(output, "prm-"));
+	check_json(ARGS("query", "-O", "-J", "none"), 2, "d == []");
 	check_json(ARGS("doctor", "-J", "lost"), 1,
 		   "all(f[\"cure\"] for f in d if f[\"level\"] != \"ok\")");
 }
@@ -547,43 +581,270 @@ static void test_answers(void **state)
 		   "[p[\"sense\"] for p in d[0][\"children\"]] == [None] * 3");
 }
 
+/*
+ * Every subcommand and what may be wrong around it: a device that is not
+ * there, one of another target, no privilege, output that is lost.
+ */
+
+#define NO	-1	/* this cannot happen to it */
+
+static const struct {
+	char *args[8];	/* DEV stands for the device; NODE where prm_open() opens it */
+	int missing;
+	int other;
+	int no_right;
+	int lost;	/* what prints nothing loses nothing */
+} matrix[] = {
+	{ { "list", "DEV" }, 8, 8, 7, 1 },
+	{ { "list", "-J", "DEV" }, 8, 8, 7, 1 },
+	{ { "list", "-n", "-O", "DEV" }, 8, 8, 7, 1 },
+	{ { "list", "-J" }, NO, NO, 7, 1 },
+	{ { "status", "DEV" }, 8, 8, 7, 1 },
+	{ { "status", "-d", "-J", "DEV" }, 8, 8, 7, 1 },
+	{ { "status", "-o", "NAME,SENSE", "DEV" }, 8, 8, 7, 1 },
+	{ { "status", "-w", "DEV" }, 8, 8, 7, 1 },
+	{ { "status", "-w", "-J", "DEV" }, 8, 8, 7, 1 },
+	{ { "open", "NODE", "--", "true" }, 8, 8, 7, NO },
+	{ { "open", "--forced", "NODE", "--", "true" }, 8, 8, 7, NO },
+	{ { "hold", "NODE" }, 8, 8, 7, NO },
+	{ { "take", "NODE" }, 8, 8, 7, NO },
+	{ { "query", "DEV" }, 2, 2, 2, 2 },
+	{ { "query", "-J", "DEV" }, 2, 2, 2, 2 },
+	{ { "query", "-o", "OWNER", "DEV" }, 2, 2, 2, 2 },
+	{ { "release", "DEV" }, 8, 8, 7, NO },
+	{ { "release", "--unregister", "DEV" }, 8, 8, 7, NO },
+	{ { "clear", "DEV" }, 8, 8, 7, NO },
+	{ { "clear", "--yes-destroy", "DEV" }, 8, 8, 7, NO },
+	{ { "create", "--key=1", "data", "sdb" }, NO, NO, 7, NO },
+	{ { "create", "--key=1", "--dry-run", "data", "sdb" }, NO, NO, NO, 1 },
+	{ { "add-path", "DEV", "sdt" }, 8, 8, 7, NO },
+	{ { "add-path", "--dry-run", "lost", "sdc" }, NO, NO, 7, 1 },
+	{ { "drop-path", "DEV", "sdb" }, 8, 8, 7, NO },
+	{ { "drop-path", "--dry-run", "DEV", "sdb" }, 8, 8, 7, 1 },
+	{ { "remove", "DEV" }, 8, 8, 7, NO },
+	{ { "remove", "--deferred", "DEV" }, 8, 8, 7, NO },
+	{ { "key" }, NO, NO, NO, 1 },
+	{ { "key", "generate" }, NO, NO, NO, 1 },
+	{ { "doctor", "DEV" }, 8, 8, 7, 1 },
+	{ { "doctor", "-J", "DEV" }, 8, 8, 7, 1 },
+	{ { "metrics" }, NO, NO, 7, 1 },
+};
+
+static bool opens(size_t i)
+{
+	size_t k;
+
+	for (k = 0; matrix[i].args[k]; k++)
+		if (!strcmp(matrix[i].args[k], "NODE"))
+			return true;
+	return false;
+}
+
+static char **cell_args(size_t i, char *dev)
+{
+	static char *args[MAX_ARGS];
+	size_t k;
+
+	memset(args, 0, sizeof(args));
+	args[0] = "prmpath";
+	for (k = 0; matrix[i].args[k]; k++)
+		args[k + 1] = !strcmp(matrix[i].args[k], "DEV") ||
+			      !strcmp(matrix[i].args[k], "NODE") ? dev : matrix[i].args[k];
+	return args;
+}
+
+/* Whether the fakes have noted a step that changes something, or a message. */
+static bool stepped(void)
+{
+	char note[20];
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(step_names); i++) {
+		snprintf(note, sizeof(note), "[%s ", step_names[i] ? step_names[i] : "-");
+		if (strstr(output, note))
+			return true;
+	}
+	return false;
+}
+
+static bool has_word(char **args, const char *word)
+{
+	while (*args && strcmp(*args, word))
+		args++;
+	return *args;
+}
+
+/* A complaint of ours which says what to do, and no step of device-mapper. */
+static void check_cell(char **args, int code)
+{
+	static const char * const advice[] = {
+		"'prmpath list' shows", "run it as root", "expected ",
+	};
+	int got = run(args);
+	bool told = false;
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(advice); i++)
+		told |= !!strstr(complaint, advice[i]);
+	if (got != code || strncmp(complaint, "prmpath: ", 9) || !told || stepped())
+		fail_msg("%s %s: status %d, not %d; output: %s\ncomplaint: %s", args[1],
+			 args[2] ? args[2] : "", got, code, output, complaint);
+	if (has_word(args, "-J"))
+		check_json(args, code, "d == [] or all(f[\"level\"] for f in d)");
+	else if (!has_word(args, "doctor") && !has_word(args, "metrics"))
+		expect_output("");
+}
+
+static void test_matrix_device(void **state)
+{
+	size_t i;
+
+	(void)state;
+	assert_int_equal(pipe2(kernel.events, O_NONBLOCK), 0);
+	for (i = 0; i < ARRAY_SIZE(matrix); i++) {
+		if (matrix[i].missing == NO)
+			continue;
+		check_cell(cell_args(i, "none"), matrix[i].missing);
+		check_cell(cell_args(i, "/dev/none"), matrix[i].missing);
+		if (!opens(i)) {
+			check_cell(cell_args(i, "root"), matrix[i].other);
+			continue;
+		}
+		kernel.ioctl_errno = ENOTTY;
+		check_cell(cell_args(i, device_path), matrix[i].other);
+		kernel.ioctl_errno = 0;
+	}
+	close(kernel.events[0]);
+	close(kernel.events[1]);
+}
+
+static void test_matrix_privilege(void **state)
+{
+	size_t i;
+
+	(void)state;
+	fake_no_dm = true;
+	kernel.control_errno = EACCES;
+	for (i = 0; i < ARRAY_SIZE(matrix); i++)
+		if (matrix[i].no_right != NO)
+			check_cell(cell_args(i, opens(i) ? device_path : "mpa"),
+				   matrix[i].no_right);
+	/* A control node that anybody may open asks the kernel all the same. */
+	kernel.control_errno = 0;
+	kernel.ioctl_errno = EPERM;
+	for (i = 0; i < ARRAY_SIZE(matrix); i++)
+		if (opens(i))
+			check_cell(cell_args(i, device_path), matrix[i].no_right);
+}
+
+static void check_lost(char **args, int code)
+{
+	int outs[] = { open("/dev/full", O_WRONLY | O_CLOEXEC), -1 /* closed */ };
+	FILE *complaints;
+	size_t j;
+	int got;
+
+	for (j = 0; j < ARRAY_SIZE(outs); j++) {
+		complaints = scratch();
+		got = reap(start_command(args, outs[j], fileno(complaints)));
+		slurp(complaints, complaint, sizeof(complaint));
+		if (got != code || !strstr(complaint, "cannot write the output"))
+			fail_msg("%s %s to %s: status %d, not %d; complaint: %s", args[1],
+				 args[2] ? args[2] : "", j ? "nowhere" : "/dev/full", got, code,
+				 complaint);
+	}
+	close(outs[0]);
+}
+
 /* Output that is lost is a failure, and for query no answer. */
 static void test_lost_output(void **state)
 {
-	static const struct {
-		char *args[6];
-		int code;
-	} runs[] = {
-		{ { "prmpath", "query", "mpa" }, 2 },
-		{ { "prmpath", "query", "-J", "mpa" }, 2 },
-		{ { "prmpath", "list", "mpa" }, 1 },
-		{ { "prmpath", "status", "--json", "mpa" }, 1 },
-		{ { "prmpath", "create", "--dry-run", "--key=1", "x", "sdb" }, 1 },
-		{ { "prmpath", "doctor", "-J", "mpa" }, 1 },
-		{ { "prmpath", "metrics" }, 1 },
-	};
-	char *args[MAX_ARGS] = { NULL };
-	FILE *complaints;
-	int outs[2];
 	size_t i;
-	size_t j;
 
 	(void)state;
 	fake_answer = ANSWER("none", "0000000000000000", "1", "1");
-	outs[0] = open("/dev/full", O_WRONLY | O_CLOEXEC);
-	outs[1] = -1;		/* closed */
-	for (i = 0; i < ARRAY_SIZE(runs); i++) {
-		memcpy(args, runs[i].args, sizeof(runs[i].args));
-		for (j = 0; j < ARRAY_SIZE(outs); j++) {
-			complaints = scratch();
-			assert_int_equal(reap(start_command(args, outs[j], fileno(complaints))),
-					 runs[i].code);
-			slurp(complaints, complaint, sizeof(complaint));
-			if (!strstr(complaint, "cannot write the output"))
-				fail_msg("%s: %s", args[1], complaint);
-		}
+	assert_int_equal(pipe2(kernel.events, O_NONBLOCK), 0);
+	for (i = 0; i < ARRAY_SIZE(matrix); i++)
+		if (matrix[i].lost > 0)
+			check_lost(cell_args(i, "mpa"), matrix[i].lost);
+	close(kernel.events[0]);
+	close(kernel.events[1]);
+	for (i = 0; i < command_count; i++)
+		check_lost(ARGS((char *)commands[i].name, "--help"),
+			   strcmp(commands[i].name, "query") ? 1 : 2);
+	check_lost(ARGS("--help"), 1);
+	check_lost(ARGS("--version"), 1);
+}
+
+/* Each wait ends at once by Ctrl-C, and nothing follows it. */
+static void test_interrupted(void **state)
+{
+	static const struct {
+		char *args[6];
+		char *wait;		/* the output when it waits */
+		bool *hangs;
+	} waits[] = {
+		{ { "prmpath", "open", device_path, "--", "true" }, "[waits]", &kernel.open_hangs },
+		{ { "prmpath", "hold", device_path }, "[waits]", &kernel.open_hangs },
+		{ { "prmpath", "take", device_path }, "[waits]", &kernel.open_hangs },
+		{ { "prmpath", "query", "mpa" }, "pr_status]\n[waits]", &fake_message_hangs },
+		{ { "prmpath", "query", "-J", "mpa" }, "[waits]", &fake_message_hangs },
+		{ { "prmpath", "release", "--unregister", "mpa" }, "pr_release]\n[waits]",
+		  &fake_message_hangs },
+		{ { "prmpath", "clear", "mpa" }, "[waits]", &fake_message_hangs },
+		{ { "prmpath", "clear", "--yes-destroy", "mpa" }, "registrations]\n[waits]",
+		  &fake_message_hangs },
+		{ { "prmpath", "status", "-O", "mpa" }, "path_answers]\n[waits]",
+		  &fake_message_hangs },
+		{ { "prmpath", "doctor", "mpa" }, "[waits]", &kernel.sg_hangs },
+	};
+	char *args[MAX_ARGS] = { NULL };
+	FILE *complaints;
+	pid_t pid;
+	size_t i;
+	int out;
+
+	(void)state;
+	for (i = 0; i < ARRAY_SIZE(waits); i++) {
+		memcpy(args, waits[i].args, sizeof(waits[i].args));
+		*waits[i].hangs = true;
+		complaints = scratch();
+		pid = start_and_wait(args, complaints, &out, waits[i].wait);
+		kill(pid, SIGINT);
+		drain(out);
+		assert_int_equal(reap(pid), -SIGINT);
+		assert_string_equal(output, "");
+		slurp(complaints, complaint, sizeof(complaint));
+		assert_string_equal(complaint, "");
+		*waits[i].hangs = false;
 	}
-	close(outs[0]);
+}
+
+/* At the question of clear: nothing was sent but what reads. */
+static void test_interrupted_question(void **state)
+{
+	FILE *complaints = scratch();
+	int saved = dup(STDIN_FILENO);
+	int ends[2];
+	pid_t pid;
+	int out;
+
+	(void)state;
+	fake_answer = ANSWER(WERO, "0000000000000002", "1", "1");
+	assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+	dup2(ends[0], STDIN_FILENO);
+	pid = start_and_wait(ARGS("clear", "mpa"), complaints, &out, "pr_status]\n");
+	for (complaint[0] = '\0'; !strstr(complaint, "type the name"); )
+		complaint[pread(fileno(complaints), complaint, sizeof(complaint) - 1, 0)] = '\0';
+	kill(pid, SIGINT);
+	drain(out);
+	assert_int_equal(reap(pid), -SIGINT);
+	expect_output("");
+	fclose(complaints);
+	dup2(saved, STDIN_FILENO);
+	close(saved);
+	close(ends[0]);
+	close(ends[1]);
 }
 
 static void test_release(void **state)
@@ -796,6 +1057,12 @@ static void test_key(void **state)
 	prm_key_file = "/proc/none/key";
 	check_run(ARGS("key", "set", "1"), 8, "", "key: ");
 	prm_key_file = key_file;
+	/* Ctrl-C waits until the new key is there, and leaves nothing beside it. */
+	kernel.signal_at_rename = true;
+	assert_int_equal(run(ARGS("key", "set", "0x77")), -SIGINT);
+	check_run(ARGS("key"), 0, "0x0000000000000077\n", "");
+	assert_int_equal(count_files("etc", "key"), 1);
+	check_run(ARGS("key", "unset"), 0, "", "");
 }
 
 /*
@@ -878,20 +1145,6 @@ static void test_doctor(void **state)
  * metrics
  */
 
-/* Those whose names begin so. */
-static unsigned int count_files(const char *begin)
-{
-	DIR *dir = opendir(sysfs);
-	struct dirent *entry;
-	unsigned int n = 0;
-
-	assert_non_null(dir);
-	while ((entry = readdir(dir)))
-		n += !strncmp(entry->d_name, begin, strlen(begin));
-	closedir(dir);
-	return n;
-}
-
 static void test_metrics(void **state)
 {
 	static const struct fake_device some[] = {
@@ -925,7 +1178,13 @@ static void test_metrics(void **state)
 	fake_list_errno = 0;
 	assert_int_equal(stat(file, &sb), 0);
 	assert_true(sb.st_size > 100);
-	assert_int_equal(count_files("out.prom"), 1);
+	/* Nor by Ctrl-C: it waits, and the file is whole. */
+	assert_int_equal(truncate(file, 0), 0);
+	kernel.signal_at_rename = true;
+	assert_int_equal(run(ARGS("metrics", "--output", file)), -SIGINT);
+	assert_int_equal(stat(file, &sb), 0);
+	assert_true(sb.st_size > 100);
+	assert_int_equal(count_files("", "out.prom"), 1);
 	free(file);
 }
 
@@ -969,7 +1228,11 @@ int main(void)
 		TEST(test_query),
 		TEST(test_json),
 		TEST(test_answers),
+		TEST(test_matrix_device),
+		TEST(test_matrix_privilege),
 		TEST(test_lost_output),
+		TEST(test_interrupted),
+		TEST(test_interrupted_question),
 		TEST(test_release),
 		TEST(test_clear),
 		TEST(test_take),

@@ -709,6 +709,36 @@ static void standby(void **state)
 	assert_holder(KA);
 }
 
+/* The paths of hook_at are in transition for PREEMPT, and for nothing else. */
+static void in_transition(struct pw_host *host, unsigned int n, const struct pr_request *req,
+			  int path)
+{
+	bool preempt = req->action == PR_ACT_PREEMPT || req->action == PR_ACT_PREEMPT_ABORT;
+
+	(void)n;
+	sim_alua_state(target, host->nexus[path], preempt && host->hook_at >> path & 1 ?
+		       SIM_ALUA_TRANSITION : SIM_ALUA_OPTIMIZED);
+}
+
+/* Rules 3.3 and 3.7: PREEMPT that is not taken in time goes to the next path, or is late. */
+static void preempt_in_transition(void **state)
+{
+	struct traces before;
+
+	(void)state;
+	target->quirks |= SIM_STANDBY_REFUSES;
+	owner(b, 0);
+	before = traces_now();
+	a->hook = in_transition;
+	a->hook_at = 3;
+	assert_int_equal(pw_open(a, FORCED), -ETIMEDOUT);
+	assert_no_trace(before);
+	a->hook_at = 1;
+	assert_int_equal(pw_open(a, FORCED), 0);
+	assert_int_equal(a->lun.holder, 1);
+	assert_holder(KA);
+}
+
 /* The main flows once more, with LIO's habits. */
 static void lio(void **state)
 {
@@ -768,6 +798,7 @@ int main(void)
 		cmocka_unit_test(all_registrants_forced),
 		cmocka_unit_test_setup(short_list, two_hosts),
 		cmocka_unit_test_setup(standby, two_hosts),
+		cmocka_unit_test_setup(preempt_in_transition, two_hosts),
 		cmocka_unit_test_setup(lio, two_hosts),
 	};
 

@@ -454,7 +454,7 @@ static void test_status_get(void **state)
 	check_status_fails("empty", ENOTTY, "no table");
 	check_status_fails("bad", EBADMSG, "too short");
 	check_status_fails("/dev/null", ENOTBLK, "not a block device");
-	check_status_fails("/nonexistent", ENOENT, "No such file");
+	check_status_fails("/nonexistent", ENOENT, "no such device");
 }
 
 static void test_names(void **state)

@@ -15,9 +15,11 @@
 
 static int fake_open(const char *path, int flags);
 static int fake_ioctl(int fd, unsigned long request, void *arg);
+static int fake_rename(const char *from, const char *to);
 
 #define open(path, flags)		fake_open(path, flags)
 #define ioctl(fd, request, arg)		fake_ioctl(fd, request, arg)
+#define rename(from, to)		fake_rename(from, to)
 #define main				prmpath_main
 
 #include "libprmpath.c"
@@ -36,6 +38,7 @@ static int fake_ioctl(int fd, unsigned long request, void *arg);
 
 #undef open
 #undef ioctl
+#undef rename
 #undef main
 
 #include <setjmp.h>
@@ -55,6 +58,9 @@ static struct {
 	struct prm_ioc_open request;
 	const char *busy_disk;		/* O_EXCL finds it in use */
 	const char *log;		/* what /dev/kmsg has to say */
+	bool open_hangs;
+	bool sg_hangs;
+	bool signal_at_rename;		/* Ctrl-C comes just before it */
 	int events[2];			/* a byte in it is an event */
 	int sg_errno;
 	uint8_t sg_status;
@@ -65,6 +71,22 @@ static struct {
 
 /* What stands for the dm device; a plain file is enough here. */
 static char device_path[] = "/tmp/prmpath-test-XXXXXX";
+
+/* A wait that only a signal ends; whoever started us sees that it has begun. */
+static void hang(void)
+{
+	puts("[waits]");
+	fflush(stdout);
+	for (;;)
+		pause();
+}
+
+static int fake_rename(const char *from, const char *to)
+{
+	if (kernel.signal_at_rename)
+		raise(SIGINT);
+	return rename(from, to);
+}
 
 static int open_log(void)
 {
@@ -116,6 +138,8 @@ static int fake_sg(struct sg_io_hdr *io)
 {
 	assert_int_equal(io->cmdp[0], 0x5e);
 	assert_in_range(io->cmdp[1], 0, 3);
+	if (kernel.sg_hangs)
+		hang();
 	if (kernel.sg_errno) {
 		errno = kernel.sg_errno;
 		return -1;
@@ -160,6 +184,8 @@ static int fake_ioctl(int fd, unsigned long request, void *arg)
 	}
 	assert_int_equal(request, PRM_IOC_OPEN);
 	kernel.request = *(struct prm_ioc_open *)arg;
+	if (kernel.open_hangs)
+		hang();
 	return 0;
 }
 
@@ -182,6 +208,7 @@ static int fake_list_errno;
 /* By task: the error of each step that changes something. */
 static int fake_step_errno[32];
 static bool fake_udev_hangs;
+static bool fake_message_hangs;
 static const char *fake_answer = "";
 
 struct dm_task {
@@ -357,6 +384,8 @@ static int run_step(struct dm_task *task, const char *name)
 {
 	printf("[%s%s %s]\n", name, task->deferred ? " deferred" : "", task->text);
 	fflush(stdout);
+	if (fake_message_hangs && task->type == DM_DEVICE_TARGET_MSG)
+		hang();
 	task->err = fake_step_errno[task->type];
 	return !task->err;
 }

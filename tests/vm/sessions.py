@@ -135,11 +135,9 @@ class Raw:
             self.must(path, 'register', f'--param-rk={self.key:#x}', '--param-sark=0')
 
     def seize(self, key, path=0):
-        """Register one path and preempt key from there."""
-        command = f'sg_persist --no-inquiry {self.host.paths[path]} --out'
-        return self.host.run(f'{command} --register-ignore --param-sark={self.key:#x} && '
-                             f'{command} --preempt-abort --param-rk={self.key:#x} '
-                             f'--param-sark={key:#x} --prout-type=5')
+        """Register one path and preempt key from there, in one breath."""
+        return self.host.run(f'python3 /prm/tests/vm/guest/seize.py {self.host.paths[path]} '
+                             f'{self.key:x} {key:x} 5')
 
     def writes(self, path=0):
         """Whether a write through the bare path succeeds."""

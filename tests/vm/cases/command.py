@@ -1,18 +1,26 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The prmpath command on real devices: every subcommand, its exit status and what it leaves."""
 import json
+import re
 import shlex
 import signal
+import subprocess
 
-from cases import TcmLoop, case, expect, poll
-from harness import Mapped
+import cases
+from cases import Single, TcmLoop, Topology, case, expect, poll
+from harness import ROOT, Mapped
+from hostile_target import HostileLoop
 from lio import IQN
 from steps import (BUSY, NO_PR, NOT_PRMPATH, PERMISSION, PRMPATH, USAGE, check_write, close,
                    foreign_leave, foreign_register, foreign_reserve, hold_extended,
                    write_fails)
 
+cases.TOPOLOGIES.setdefault(
+    'hostile', Topology('single', Single, lambda site, **layout: HostileLoop(site.vm, **layout)))
+
 FREE, OTHER, UNKNOWN = 0, 1, 2          # prmpath query
 KEY = 0xa1
+NOBODY = 'setpriv --reuid 65534 --regid 65534 --clear-groups'
 
 
 def prmpath(host, *words, code=0):
@@ -141,7 +149,6 @@ def refused(t):
         expect(not t.a.pr_state().keys, 'a refused create registered')
 
         mp = ready(t.a)
-        t.a.check('dmsetup create zero --table "0 8 zero"')
         t.a.check(f'dmsetup create part --table "0 8 linear {stranger} 0"')
         out = prmpath(t.a, 'create', 'mp1', stranger, code=BUSY)
         expect('in use by part' in out, out)
@@ -150,43 +157,156 @@ def refused(t):
                 (('create', '--only', 'mp1', a, b), BUSY, 'in use by mp0'),
                 (('add-path', 'mp0', stranger), USAGE, 'two LUNs'),
                 (('drop-path', 'mp0', stranger), USAGE, 'no path of it'),
-                (('create', '--key', '1', 'mp0', stranger), BUSY, 'already'),
-                (('remove', 'zero'), NOT_PRMPATH, "its target is 'zero'"),
-                (('status', 'zero'), NOT_PRMPATH, "its target is 'zero'"),
-                (('hold', 'zero'), NOT_PRMPATH, 'not a prmpath device'),
-                (('query', 'zero'), UNKNOWN, "its target is 'zero'"),
-                (('release', 'zero'), NOT_PRMPATH, "its target is 'zero'"),
-                (('clear', '--yes-destroy', 'zero'), NOT_PRMPATH, "its target is 'zero'"),
-                (('take', 'nothing'), NOT_PRMPATH, 'No such'),
-                (('query', 'nothing'), UNKNOWN, 'no such'),
-                (('add-path', 'nothing', a), NOT_PRMPATH, 'no such')):
+                (('create', '--key', '1', 'mp0', stranger), BUSY, 'already')):
             out = prmpath(t.a, *words, code=code)
             expect(text in out, f'{words}: {text} is not in: {out}')
         expect(mp.status()['state'] == 'free' and len(mp.status()['paths']) == 2, mp.status())
         expect(t.a.pr_state().keys == [KEY, KEY], t.a.pr_state())
-        for words in (('list', '--json', 'zero'), ('status', '-J', 'nothing')):
-            expect(as_json(t.a, *words, code=NOT_PRMPATH)['devices'] == [], words)
+        prmpath(t.a, 'drop-path', 'mp0', b)
+        t.a.check(f'dmsetup create part --table "0 8 linear {b} 0"')
+        out = prmpath(t.a, 'add-path', 'mp0', b, code=BUSY)
+        expect('in use by part' in out and len(mp.status()['paths']) == 1, out)
     finally:
-        t.a.run('dmsetup remove part; dmsetup remove zero; udevadm settle')
+        t.a.run('dmsetup remove part; udevadm settle')
         other.remove()
 
 
-@case(topology='iscsi_loop', rules=['2.2'])
-def no_right(t):
-    """without the right: told to be root, and nothing is sent"""
+# Every subcommand; its exit status for a device that is not there, for one of another target,
+# without the right, and when its output is lost. None: that cannot happen to it.
+MATRIX = [
+    ('list {dev}', 8, 8, 7, 1),
+    ('list -J {dev}', 8, 8, 7, 1),
+    ('list -J', None, None, 7, 1),
+    ('status -O {dev}', 8, 8, 7, 1),
+    ('status -J {dev}', 8, 8, 7, 1),
+    ('status -w {dev}', 8, 8, 7, 1),
+    ('status -w -J {dev}', 8, 8, 7, 1),
+    ('query {dev}', 2, 2, 2, 2),
+    ('query -J {dev}', 2, 2, 2, 2),
+    ('query --help', None, None, None, 2),
+    ('doctor {dev}', 8, 8, 7, 1),
+    ('doctor -J {dev}', 8, 8, 7, 1),
+    ('metrics', None, None, 7, 1),
+    ('metrics --output /run/x.prom', None, None, 7, 0),
+    ('key', None, None, None, 1),
+    ('key generate', None, None, None, 1),
+    ('key unset', None, None, 7, 0),
+    ('key set 0xabc', None, None, 7, 0),
+    ('create --dry-run --only --key 1 mp1 {free}', None, None, None, 1),
+    ('add-path --dry-run {dev} {free}', 8, 8, 7, 1),
+    ('add-path {dev} {free}', 8, 8, 7, None),
+    ('drop-path --dry-run {dev} {path}', 8, 8, 7, 1),
+    ('drop-path {dev} {path}', 8, 8, 7, None),
+    ('open {dev} -- true', 8, 8, 7, 0),
+    ('open --forced --retain {dev} -- true', 8, 8, 7, 0),
+    ('hold {dev}', 8, 8, 7, None),
+    ('take {dev}', 8, 8, 7, 0),
+    ('release {dev}', 8, 8, 7, 0),
+    ('clear {dev}', 8, 8, 7, None),
+    ('clear --yes-destroy {dev}', 8, 8, 7, 0),
+    ('remove --deferred {dev}', 8, 8, 7, None),
+    ('remove {dev}', 8, 8, 7, 0),
+    ('create --only --key 0xb1 mp1 {free}', None, None, 7, 0),
+    ('remove mp1', None, None, None, 0),
+]
+
+# Each line is run by a shell; prints [status, output, complaint] of each.
+BATCH = '''import json, subprocess, sys
+def run(line):
+    done = subprocess.run(['sh', '-c', line], stdin=subprocess.DEVNULL, capture_output=True)
+    return [done.returncode] + [text.decode(errors='replace')
+                                for text in (done.stdout, done.stderr)]
+print(json.dumps([run(line) for line in json.load(open(sys.argv[1]))]))
+'''
+
+
+def cells(t, column, before='', after='', **words):
+    """Run a column of the matrix; (line, expected, status, output, complaint) of each cell."""
+    rows = [(row[0].format(free=t.b.paths[0], path=t.a.paths[0], **words), row[column])
+            for row in MATRIX if row[column] is not None]
+    t.vm.put('/run/batch.py', BATCH)
+    t.vm.put('/run/lines', json.dumps([f'{before} {PRMPATH} {line} {after}' for line, _ in rows]))
+    results = json.loads(t.vm.check('python3 /run/batch.py /run/lines', timeout=300))
+    return [(line, expected, *result) for (line, expected), result in zip(rows, results)]
+
+
+def check_cell(cell, text):
+    line, expected, code, out, complaint = cell
+    expect(code == expected, f'{line}: exit status {code}, expected {expected}: {out}{complaint}')
+    expect(text in complaint or not expected, f'{line}: {text} is not in: {complaint}')
+    expect(complaint.startswith('prmpath: ') or not complaint, f'{line}: {complaint}')
+    if '-J' in line and out:
+        answer = json.loads(out)
+        expect(answer.get('devices', []) == [], f'{line}: {out}')
+    expect(out or '-J' not in line or 'cannot write' in complaint, f'{line}: no JSON')
+
+
+@case(topology='iscsi_loop', rules=['2.2', '3.7'])
+def matrix(t):
+    """every subcommand: no such device, another target's, no right; nothing changes"""
     mp = ready(t.a)
-    state = t.a.pr_state()
+    t.a.check('dmsetup create zero --table "0 8 zero"')
+    t.cleanup(t.a.run, 'dmsetup remove --retry zero; rm -f /run/x.prom; '
+                       f'{PRMPATH} key unset; udevadm settle')
+    prmpath(t.a, 'key', 'set', '0xabc')
+    look = 'dmsetup table; dmsetup info -c --noheadings -o name,open,tables_loaded'
+    before = t.a.pr_state(), t.a.check(look)
     # A node of the control device that anybody may open still asks the kernel.
-    for words, code in (('list', PERMISSION), ('status mp0', PERMISSION), ('query mp0', UNKNOWN),
-                        ('release mp0', PERMISSION), (f'take {mp}', PERMISSION),
-                        (f'hold {mp}', PERMISSION), ('remove mp0', PERMISSION),
-                        (f'drop-path mp0 {t.a.paths[0]}', PERMISSION),
-                        ('clear --yes-destroy mp0', PERMISSION), ('status -w', PERMISSION),
-                        (f'create --only --key 1 mp1 {t.b.paths[0]}', PERMISSION),
-                        ('key set 0xabc', PERMISSION)):
-        got, out = t.a.run(f'setpriv --reuid 65534 --regid 65534 --clear-groups {PRMPATH} {words}')
-        expect(got == code and 'root' in out, f'{words}: {got} {out}')
-    expect(t.a.pr_state() == state and len(mp.status()['paths']) == 2, mp.status())
+    for column, text, words in ((1, "'prmpath list' shows", {'dev': 'nothing'}),
+                                (1, "'prmpath list' shows", {'dev': '/dev/nothing'}),
+                                (2, "'prmpath list' shows", {'dev': 'zero'}),
+                                (3, 'root', {'dev': 'mp0', 'before': NOBODY}),
+                                (3, 'root', {'dev': mp, 'before': NOBODY})):
+        for cell in cells(t, column, **words):
+            check_cell(cell, text)
+    t.a.check('udevadm settle')
+    expect((t.a.pr_state(), t.a.check(look)) == before, 'a refused subcommand changed something')
+    expect(t.vm.run('ls /run/x.prom*')[0], 'a refused metrics left a file')
+    expect(prmpath(t.a, 'key') == '0x0000000000000abc\n', 'the key is what it was')
+
+
+@case(topology='iscsi_loop', rules=[])
+def lost_output(t):
+    """every subcommand with its output on a full disk, and with none"""
+    t.a.check('echo 0123456789abcdef0123456789abcdef > /etc/machine-id')
+    mp = ready(t.a)
+    t.cleanup(t.a.run, f'rm -f /run/x.prom; {PRMPATH} key unset')
+    for where in ('> /dev/full', '>&-'):
+        for cell in cells(t, 4, dev='mp0', after=where):
+            check_cell(cell, 'cannot write the output')
+        forget(t.a, mp)
+        expect(prmpath(t.a, 'list') == '' and not t.a.pr_state().keys, 'all is gone')
+        mp = ready(t.a)
+
+
+@case(topology='tcm_loop', rules=[])
+def keys(t):
+    """malformed keys, and disks without room: what was there stays"""
+    for word in ('0', '0x', '0x10000000000000000', 'abc', ''):
+        out = prmpath(t.a, 'key', 'set', word, code=USAGE)
+        expect('is no key: expected' in out, out)
+    t.a.check('mkdir -p /etc/prmpath; mount -t tmpfs -o size=4k tmpfs /etc/prmpath')
+    t.cleanup(t.a.run, 'umount /etc/prmpath')
+    for junk in ('junk', '0x12', '0x0000000000000000', ''):
+        t.a.check(f'echo {junk} > /etc/prmpath/key')
+        for words in (('key',), ('create', 'mp0', t.a.paths[0])):
+            out = prmpath(t.a, *words, code=1)
+            expect('/etc/prmpath/key' in out, f'{words}: {out}')
+        out = prmpath(t.a, 'doctor', code=1)
+        expect('this host has no key' in out and "prmpath key set" in out, out)
+        as_json(t.a, 'doctor', '-J', code=1)
+    expect(t.a.check('dmsetup ls').startswith('No devices'), 'no key, no device')
+    prmpath(t.a, 'key', 'unset')
+    prmpath(t.a, 'key', 'set', '0xabc')
+    out = prmpath(t.a, 'key', 'set', '0xdef', code=1)
+    expect('No space left' in out, out)
+    expect(prmpath(t.a, 'key') == '0x0000000000000abc\n', 'the old key')
+    expect(t.a.check('ls -A /etc/prmpath') == 'key\n', 'nothing beside it')
+    prmpath(t.a, 'key', 'unset')
+    t.a.check('echo old > /etc/prmpath/x.prom')
+    out = prmpath(t.a, 'metrics', '--output', '/etc/prmpath/x.prom', code=1)
+    expect('No space left' in out, out)
+    expect(t.a.check('cat /etc/prmpath/x.prom; ls -A /etc/prmpath') == 'old\nx.prom\n', 'the old file')
 
 
 @case(topology='iscsi_loop', rules=['3-forced', '4.3'])
@@ -287,27 +407,91 @@ def watch(t):
     expect(got == 0, 'a closed pipe ends it')
 
 
-@case(topology='iscsi_loop', rules=['6.3'])
+def interrupt(t, words, where):
+    """Ctrl-C once prmpath waits in a kernel function; its output."""
+    job = t.a.spawn(f'exec {PRMPATH} {words}')
+    t.cleanup(close, job)
+    poll(lambda: job.poll() is not None or
+         t.a.run(f'grep -qE "{where}" /proc/$(pgrep -nx prmpath)/stack')[0] == 0, 30,
+         f'{words} waits in {where}')
+    expect(job.poll() is None, f'{words} did not wait: {job.output()}')
+    job.kill(signal.SIGINT)
+    code, out = job.wait(30)
+    expect(code in (-signal.SIGINT, 128 + signal.SIGINT), f'{words}: {code} {out}')
+    return out
+
+
+@case(topology='hostile', rules=['6.3', '3.7'], hosts=('a',))
 def interrupted(t):
-    """Ctrl-C while an open or a question waits for the storage: nothing is left"""
+    """Ctrl-C in every wait for a target that takes its time: nothing is left"""
     mp = ready(t.a)
-    t.a.paths[0].cut()
-    portal = t.a.paths[1].portal
-    t.vm.check(f'nft add rule ip prm out ip daddr {portal} drop && '
-               f'nft add rule ip prm out ip saddr {portal} drop')
-    for words in ('take mp0', 'query mp0', 'release mp0', 'hold mp0'):
-        job = t.a.spawn(f'exec {PRMPATH} {words}')
-        # It sleeps, or it found out that no path is left.
-        poll(lambda job=job: job.poll() is not None or t.a.run(
-            'grep -q "^[0-9]* (prmpath) [SD]" /proc/$(pgrep -nx prmpath)/stat')[0] == 0, 30, words)
-        job.kill(signal.SIGINT)
-        code, out = job.wait(60)
-        expect(code != 0, f'{words}: {code} {out}')
-    t.a.paths[0].restore()
-    poll(lambda: t.a.run(f'sg_turs {t.a.paths[0]} && sg_turs {t.a.paths[1]}')[0] == 0, 60,
-         'the paths are back')
-    poll(lambda: mp.status()['state'] in ('free', 'retained'), 60, 'it settles')
-    expect(t.b.pr_state().keys in ([KEY], [KEY, KEY], []), t.b.pr_state())
+    target = t.lun.target
+    t.a.check('udevadm settle')
+    before = target.state()
+    # Longer than it takes to see the wait, shorter than what makes a path fail.
+    target.rules({'op': [0x5e, 0x5f], 'delay': 20})
+    for words in ('query mp0', 'query -J mp0', 'take mp0', 'hold mp0', 'open mp0 -- true',
+                  'open --forced --retain mp0 -- true', 'release mp0', 'release --unregister mp0',
+                  'clear --yes-destroy mp0', 'clear mp0'):
+        expect(interrupt(t, words, 'dm_prmpath') == '', words)
+    out = interrupt(t, 'doctor mp0', 'blk_execute_rq|sg_io')
+    expect('mp0' not in out, f'doctor: {out}')
+    target.rules()
+    mp.wait_status(state='free', opens=0, keys_own=2, deadline=90)
+    after = target.state()
+    expect((after['keys'], after['holder']) == (before['keys'], before['holder']),
+           f'{before} became {after}')
+    prmpath(t.a, 'open', mp, '--', 'true')
+
+
+@case(topology='iscsi_loop', rules=['3.7'], hosts=('a',))
+def interrupted_by_udev(t):
+    """Ctrl-C while udev takes its time: made or not made, nothing between"""
+    path, other = t.a.paths
+    t.cleanup(t.vm.run, 'udevadm control --start-exec-queue; udevadm settle')
+    for words, word, there in ((f'create --only --key {KEY} mp0 {path}', 'removed again', False),
+                               (f'add-path mp0 {other}', 'the change is made', 2),
+                               (f'drop-path mp0 {path}', 'the change is made', 1),
+                               ('remove mp0', 'it is removed', False)):
+        if word == 'the change is made' and there == 2:
+            prmpath(t.a, 'create', '--only', '--key', hex(KEY), 'mp0', path)
+        t.vm.check('udevadm settle; udevadm control --stop-exec-queue')
+        out = interrupt(t, words, 'do_sigtimedwait|sigtimedwait')
+        t.vm.check('udevadm control --start-exec-queue; udevadm settle')
+        expect(word in out, f'{words}: {out}')
+        paths = Mapped(t.a, 'mp0').status()['paths'] if there else {}
+        expect(len(paths) == there, f'{words}: {paths}')
+        expect(bool(there) == (t.a.run('dmsetup info mp0')[0] == 0), words)
+        expect('INACTIVE' not in t.a.run('dmsetup info mp0')[1], f'{words}: an unused table is left')
+
+
+@case(topology='iscsi_loop', rules=[], hosts=('a',))
+def example(t):
+    """the program of libprmpath(3): who has it, and holds it"""
+    lines = (ROOT / 'man/libprmpath.3').read_text()
+    source = re.search(r'^\.EX\n(.*?)^\.EE', lines, re.M | re.S).group(1)
+    tools = ROOT / 'build/tools'
+    program = ROOT / 'build/tools/example'
+    subprocess.run(['cc', '-Wall', '-Wextra', '-Werror', f'-I{ROOT}/tools', f'-I{ROOT}/uapi', '-x', 'c',
+                    '-', '-o', program, f'-L{tools}', '-l:libprmpath.so.1'],
+                   input=source.replace('\\e', '\\').replace('\\-', '-'), text=True, check=True)
+    run = 'LD_LIBRARY_PATH=/prm/build/tools exec /prm/build/tools/example'
+    mp = ready(t.a)
+    expect(t.a.check(f'{run} mp0') == 'nobody has it\n', 'nobody')
+    # A pipe that nobody writes to is the key that nobody presses.
+    holder = t.a.spawn(f'mkfifo /run/key; exec 3<>/run/key; {run} {mp} retain <&3')
+    t.cleanup(t.a.run, 'rm /run/key')
+    t.cleanup(close, holder)
+    poll(lambda: mp.status()['state'] == 'owner', 30, 'it is held')
+    expect(t.a.pr_state().holder == KEY and mp.status()['options'] == 'retain', mp.status())
+    expect(t.a.check(f'{run} {mp}') == 'this host has it\n', 'this host')
+    t.a.check('echo > /run/key')
+    code, out = holder.wait()
+    expect(code == 0 and out == 'nobody has it\nheld\n', f'{code} {out}')
+    mp.wait_status(state='retained')
+    prmpath(t.a, 'release', 'mp0')
+    code, out = t.a.run(f'{run} zero')
+    expect(code == 1 and 'zero: no such device' in out, f'{code} {out}')
 
 
 @case(topology='iscsi_loop', rules=[])
@@ -337,12 +521,13 @@ def doctor(t):
 @case(topology='bare', rules=['2.2'], module=False)
 def no_module(t):
     """without the module each subcommand says what to load"""
+    t.vm.check('echo 0123456789abcdef0123456789abcdef > /etc/machine-id')
     for words, code in (('query mp0', UNKNOWN), ('doctor', 1), ('take mp0', NOT_PRMPATH),
                         ('hold mp0', NOT_PRMPATH)):
         got, out = t.vm.run(f'{PRMPATH} {words}')
         expect(got == code, f'{words}: {got} {out}')
     out = t.vm.run(f'{PRMPATH} doctor')[1]
-    expect('dm-prmpath is not loaded' in out and 'modprobe dm-prmpath' in out, out)
+    expect('problem  module: dm-prmpath is not loaded' in out and 'modprobe dm-prmpath' in out, out)
     expect(t.vm.check(f'{PRMPATH} list') == '', 'no device, no line')
     out = t.vm.check(f'{PRMPATH} metrics')
     expect('# TYPE prmpath_state gauge' in out, out)

@@ -939,6 +939,8 @@ def uevents_dead(t):
     wanted = [('PATH_FAILED', second.number, '1', 'mp0')]
     monitor.reach(wanted)
     quiet = events(mp), sent(second)
+    same(mp.message('fail_path', second.number)[0], 0, 'fail_path of a path that has failed')
+    same(mp.status()['paths'][second.number]['failures'], 1, 'failures')
     poll(lambda: sent(second) >= quiet[1] + 3, 20, 'three checks of the dead path')
     same(events(mp), quiet[0], 'events about nothing')
     monitor.end(wanted)

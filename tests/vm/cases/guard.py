@@ -73,12 +73,16 @@ def not_before_it_is_registered(t):
         expect('RESERVATION_CONFLICT' not in seen, 'a write came too early')
 
 
+def without_pings(t):
+    """In sessions from now on nobody notices a silent path earlier than a command's own timer."""
+    for word in 'interval', 'timeout':
+        t.a.check(f'iscsiadm -m node -o update -n "node.conn[0].timeo.noop_out_{word}" -v 0')
+
+
 @case(topology='iscsi_loop', rules=['6.3'], hosts=('a',))
 def silent_path(t):
     """a path that is silent for long costs an open the time of one command"""
-    # Without pings nobody notices earlier than the command's own timer.
-    for word in 'interval', 'timeout':
-        t.a.check(f'iscsiadm -m node -o update -n "node.conn[0].timeo.noop_out_{word}" -v 0')
+    without_pings(t)
     replace_nexus(t, t.a.paths[1])
     mp = t.a.prmpath('mp0', 'pr_key 0xa1 pr_register open pr_poll 0 path_check 1')
     silent = t.a.paths[1]

@@ -21,6 +21,27 @@ for number in range(int(sys.argv[2])):
         print(call.__name__, result, 'late' if time.monotonic() - begin > 0.5 else 'soon')
 '''
 
+# Behind a read that takes long: read-ahead, and right after it a read that somebody waits for.
+READ_AHEAD = r'''
+import mmap, os, sys, threading, time
+device, inflight = sys.argv[1:]
+cached, direct = os.open(device, os.O_RDONLY), os.open(device, os.O_RDONLY | os.O_DIRECT)
+size = 65536
+
+def read(offset):
+    assert os.preadv(direct, [mmap.mmap(-1, size)], offset) == size
+first, second = (threading.Thread(target=read, args=(offset,)) for offset in (8 << 20, size))
+
+first.start()
+while first.is_alive() and not int(open(inflight).read().split()[0]):
+    time.sleep(0.005)
+os.posix_fadvise(cached, 0, size, os.POSIX_FADV_WILLNEED)
+second.start()
+first.join()
+second.join()
+assert len(os.pread(cached, size, 0)) == size
+'''
+
 SYNC_10, SYNC_16, UNMAP = 0x35, 0x91, 0x42
 WRITE_10, WRITE_16 = 0x2a, 0x8a
 WRITE_SAME = 0x41, 0x93
@@ -270,6 +291,27 @@ def merging(t):
         reload(t, mp, group(selector, (first, 1), (second, 1)))
         counts[selector] = requests(mp)
     expect(max(counts.values()) <= raw * 1.2, f'{counts} requests, {raw} on the raw path')
+
+
+@case(topology='bare', rules=['5.12'])
+def read_ahead(t):
+    """read-ahead and a read that somebody waits for can be one request"""
+    ScsiDebug(t, paths=1)
+    path, = t.a.paths
+    mp = create(t, rr(path))
+    t.a.vm.put('/run/ahead.py', READ_AHEAD)
+    queue = f'/sys/block/{path.name}'
+    t.a.check(f'echo 1 > {queue}/device/queue_depth; echo mq-deadline > {queue}/queue/scheduler')
+
+    def merged():
+        return int(t.a.check(f'cat {queue}/stat').split()[1])
+    before = merged()
+    # Accepted when nothing is under way.
+    poll(lambda: t.a.run('echo 700000000 > /sys/bus/pseudo/drivers/scsi_debug/ndelay')[0] == 0, 20, 'ndelay')
+    code, out = t.a.run(f'python3 /run/ahead.py {mp} {queue}/inflight')
+    poll(lambda: t.a.run('echo 20000 > /sys/bus/pseudo/drivers/scsi_debug/ndelay')[0] == 0, 20, 'ndelay')
+    expect(code == 0, out)
+    expect(merged() > before, 'no read was merged')
 
 
 @case(topology='tcm_loop', rules=['5.12', '5.5'])
