@@ -514,7 +514,3 @@ def alua_is_honest(t):
         found = [int(number, 16) for number in
                  re.findall(r'asymmetric access state : 0x([0-9a-f]+)', said)]
         expect(found[:2] == [STATES[state], 0], f'{state}: {found}: {said}')
-    control.rules(alua('standby', path=0))
-    poll(lambda: kernel_sees('standby'), 20, 'standby')
-    t.vm.check(f'sg_stpg --active {t.a.paths[0]} || sg_stpg --active {t.a.paths[0]}')
-    poll(lambda: kernel_sees('active/optimized'), 20, 'SET TARGET PORT GROUPS')
