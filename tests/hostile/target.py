@@ -3,7 +3,8 @@
 """A disk with persistent reservations that answers as a test tells it to: an iSCSI target.
 
 Left alone it is an honest SPC-4 device: registrations per I_T nexus (initiator name, ISID,
-target), types 1, 3 and 5 to 8, unit attentions. Rules, set through a control port (one JSON
+target), types 1, 3 and 5 to 8, unit attentions, ALUA with a group for each path if --tpgs
+says so. Rules, set through a control port (one JSON
 object a line), make it answer a command otherwise: a status, a sense, other data, a wrong
 residual, late, never, or by dropping the connection, with the command done or not done.
 What it truly holds and what it received can be asked for at any time. tests/hostile/README.md
@@ -23,6 +24,8 @@ import time
 BLOCK = 512
 GOOD, CHECK, BUSY, CONFLICT, TASK_SET_FULL, ABORTED = 0x00, 0x02, 0x08, 0x18, 0x28, 0x40
 PR_IN, PR_OUT = 0x5e, 0x5f
+MAINTENANCE_IN, MAINTENANCE_OUT, TARGET_PORT_GROUPS = 0xa3, 0xa4, 0x0a
+WITH_ACTION = (PR_IN, PR_OUT, MAINTENANCE_IN, MAINTENANCE_OUT)
 NO_TAG = 0xffffffff
 WINDOW = 64
 
@@ -33,9 +36,22 @@ MULTI = REGISTRANTS_ONLY + ALL_REGISTRANTS
 
 REPORTS_ATTENTION_NOT = (0x03, 0x12, 0xa0)          # REQUEST SENSE, INQUIRY, REPORT LUNS
 READS, WRITES = (0x08, 0x28, 0xa8, 0x88), (0x0a, 0x2a, 0xaa, 0x8a)
-CHANGES = WRITES + (0x35, 0x91, 0x42, 0x41, 0x93, 0x1b, 0x04, 0x15, 0x55)
+CHANGES = WRITES + (0x35, 0x91, 0x42, 0x41, 0x93, 0x1b, 0x04, 0x15, 0x55, MAINTENANCE_OUT)
 
 CLEARED, RELEASED, PREEMPTED = (0x2a, 3), (0x2a, 4), (0x2a, 5)
+ACCESS_CHANGED = (0x2a, 6)
+
+# Asymmetric access states: their number, the sense of what they refuse, and what they take
+# (None: everything).
+ANYWHERE = (0x03, 0x12, 0xa0)
+STATES = {
+    'optimized': (0, None, None), 'nonoptimized': (1, None, None),
+    'standby': (2, (2, 4, 0x0b), ANYWHERE + (0x1a, 0x5a, *WITH_ACTION)),
+    'unavailable': (3, (2, 4, 0x0c), ANYWHERE + (MAINTENANCE_IN, MAINTENANCE_OUT)),
+    'offline': (14, (2, 4, 0x12), ANYWHERE),
+    'transitioning': (15, (2, 4, 0x0a), ANYWHERE + (MAINTENANCE_IN,)),
+}
+SUPPORTED_STATES = 0xcf                             # all of them
 
 
 def sense(key, asc, ascq):
@@ -59,12 +75,17 @@ INVALID_OPCODE, INVALID_FIELD = (5, 0x20, 0), (5, 0x24, 0)
 INVALID_LIST, INVALID_LENGTH = (5, 0x26, 0), (5, 0x1a, 0)
 
 
+def action_of(cdb):
+    return cdb[1] & 31 if cdb[0] in WITH_ACTION else 0
+
+
 class Nexus:
     """An initiator port, through one target port. It outlives its sessions."""
 
     def __init__(self, initiator, isid, path):
         self.initiator, self.isid, self.path = initiator, isid, path
         self.attentions = [(0x29, 0)]
+        self.access = 'optimized'           # as it was told
         self.counts = collections.Counter()
 
     def attention(self, code):
@@ -81,9 +102,13 @@ class Nexus:
 
 
 class Device:
-    """The logical unit."""
+    """The logical unit.
 
-    def __init__(self, megabytes):
+    tpgs: as in INQUIRY; governing(path): the rule that decides about its access state.
+    """
+
+    def __init__(self, megabytes, tpgs, governing):
+        self.tpgs, self.governing = tpgs, governing
         self.blocks = (megabytes << 20) // BLOCK
         self.store = mmap.mmap(-1, megabytes << 20)
         self.nexuses = {}
@@ -98,6 +123,7 @@ class Device:
         self.number = itertools.count(1)
         for nexus in self.nexuses.values():
             nexus.attentions.clear()
+            nexus.access = 'optimized'
             nexus.counts.clear()
 
     def nexus(self, initiator, isid, path):
@@ -115,13 +141,30 @@ class Device:
 
     def execute(self, nexus, cdb, data):
         """Returns data-in; raises Status."""
+        access = self.state(nexus.path)
+        if access != nexus.access and access != 'transitioning':
+            nexus.attention(ACCESS_CHANGED)
+        nexus.access = access
         if nexus.attentions and cdb[0] not in REPORTS_ATTENTION_NOT:
             raise check(6, *nexus.attentions.pop(0))
+        self.check_access(nexus, cdb)
         self.check_reservation(nexus, cdb)
         function = COMMANDS.get(cdb[0])
         if not function:
             raise check(*INVALID_OPCODE)
         return function(self, nexus, cdb, data)
+
+    def state(self, path):
+        rule = self.governing(path)
+        return rule.words['alua'] if rule else 'optimized'
+
+    def check_access(self, nexus, cdb):
+        _, refusal, taken = STATES[nexus.access]
+        rule = self.governing(nexus.path)
+        if rule:
+            rule.used += 1
+        if taken is not None and cdb[0] not in taken:
+            raise check(*refusal)
 
     def check_reservation(self, nexus, cdb):
         if not self.type or self.holds(nexus):
@@ -131,16 +174,17 @@ class Device:
         if cdb[0] in CHANGES or cdb[0] in READS and self.type in EXCLUSIVE_ACCESS:
             raise Status(CONFLICT)
 
-    def inquiry(self, _nexus, cdb, _data):
+    def inquiry(self, nexus, cdb, _data):
         length = int.from_bytes(cdb[3:5], 'big')
         if not cdb[1] & 1:
             if cdb[2]:
                 raise check(*INVALID_FIELD)
-            return (bytes([0, 0, 6, 0x12, 91, 0, 0, 2])
+            return (bytes([0, 0, 6, 0x12, 91, self.tpgs << 4, 0, 2])
                     + b'PRM-TEST' + b'HOSTILE TARGET  ' + b'0001').ljust(96, b'\0')[:length]
         unit = b'prm-hostile-0'
         designators = (bytes([1, 3, 0, 8]) + bytes.fromhex('5001405a11ce0001')
-                       + bytes([1, 0x14, 0, 4, 0, 0, 0, _nexus.path + 1]))
+                       + bytes([1, 0x14, 0, 4, 0, 0, 0, nexus.path + 1])
+                       + (bytes([1, 0x15, 0, 4, 0, 0, 0, nexus.path + 1]) if self.tpgs else b''))
         pages = {0x00: bytes([0x00, 0x80, 0x83]), 0x80: unit, 0x83: designators}
         if cdb[2] not in pages:
             raise check(*INVALID_FIELD)
@@ -169,6 +213,32 @@ class Device:
 
     def report_luns(self, _nexus, cdb, _data):
         return struct.pack('>IIQ', 8, 0, 0)[:int.from_bytes(cdb[6:10], 'big')]
+
+    def report_groups(self, _nexus, cdb, _data):
+        """REPORT TARGET PORT GROUPS: a path is a group of one port."""
+        self.check_maintenance(cdb, 3)
+        body = bytes([0x10, 0, 0, 0]) if cdb[1] >> 5 == 1 else b''
+        for path in range(PATHS):
+            body += struct.pack('>BBHBBBBHH', STATES[self.state(path)][0], SUPPORTED_STATES, path + 1,
+                                0, 0, 0, 1, 0, path + 1)
+        return (struct.pack('>I', len(body)) + body)[:int.from_bytes(cdb[6:10], 'big')]
+
+    def set_groups(self, _nexus, cdb, data):
+        """SET TARGET PORT GROUPS, which can only make them optimized."""
+        self.check_maintenance(cdb, 2)
+        for state, _, group in struct.iter_unpack('>BBH', data[4:len(data) // 4 * 4]):
+            if state or not 0 < group <= PATHS:
+                raise check(*INVALID_LIST)
+            while rule := self.governing(group - 1):
+                rule.ended.add(group - 1)
+        return b''
+
+    def check_maintenance(self, cdb, tpgs):
+        """tpgs: any of these bits must be on."""
+        if not self.tpgs & tpgs:
+            raise check(*INVALID_OPCODE)
+        if cdb[1] & 31 != TARGET_PORT_GROUPS:
+            raise check(*INVALID_FIELD)
 
     def nothing(self, _nexus, _cdb, _data):
         return b''
@@ -354,6 +424,7 @@ COMMANDS = {
     0x1a: Device.mode_sense, 0x5a: Device.mode_sense, 0x1b: Device.nothing,
     0x1e: Device.nothing, 0x25: Device.read_capacity_10, 0x2f: Device.nothing,
     0x35: Device.nothing, 0x91: Device.nothing, 0x9e: Device.service_action_in,
+    MAINTENANCE_IN: Device.report_groups, MAINTENANCE_OUT: Device.set_groups,
     0xa0: Device.report_luns, PR_IN: Device.pr_in, PR_OUT: Device.pr_out,
     **{code: Device.read for code in READS}, **{code: Device.write for code in WRITES},
 }
@@ -367,29 +438,45 @@ class Rule:
     """What to answer instead; see README.md. Unknown words are refused."""
     WORDS = {'op', 'sa', 'list', 'path', 'host', 'skip', 'times', 'seconds', 'execute', 'status', 'sense',
              'data', 'cut', 'patch', 'residual', 'overrun', 'delay', 'late', 'mute', 'drop'}
+    STATE_WORDS = {'alua', 'path', 'seconds'}
 
     def __init__(self, words):
-        unknown = set(words) - self.WORDS
+        unknown = set(words) - (self.STATE_WORDS if 'alua' in words else self.WORDS)
+        if 'alua' in words and words['alua'] not in STATES:
+            raise ValueError(f'access state {words["alua"]}, expected one of {list(STATES)}')
         if unknown:
             raise ValueError(f'unknown words in a rule: {sorted(unknown)}')
         self.words, self.get = words, words.get
         self.skip, self.times = words.get('skip', 0), words.get('times')
         self.end = time.monotonic() + words['seconds'] if 'seconds' in words else None
-        self.used = 0
+        self.used, self.ended = 0, set()
         lies = 'status' in words or 'sense' in words
         self.execute = words.get('execute', not lies and 'data' not in words)
 
+    @staticmethod
+    def fits(wanted, value):
+        return value in wanted if isinstance(wanted, list) else value == wanted
+
+    def over(self):
+        return self.end is not None and time.monotonic() > self.end
+
+    def governs(self, path):
+        """Whether the path's access state is as this rule says."""
+        return ('alua' in self.words and self.fits(self.words.get('path', path), path)
+                and path not in self.ended and not self.over())
+
     def matches(self, nexus, op, action, data=b''):
+        if 'alua' in self.words:
+            return False
         host = nexus.initiator.rsplit('-', 1)[-1]
         for offset, text in self.words.get('list', {}).items():
             raw = bytes.fromhex(text)
             if data[int(offset):int(offset) + len(raw)] != raw:
                 return False
         for word, value in ('op', op), ('sa', action), ('path', nexus.path), ('host', host):
-            wanted = self.words.get(word, value)
-            if value not in wanted if isinstance(wanted, list) else value != wanted:
+            if not self.fits(self.words.get(word, value), value):
                 return False
-        if self.end is not None and time.monotonic() > self.end:
+        if self.over():
             return False
         if self.times is not None and self.used >= self.skip + self.times:
             return False
@@ -398,12 +485,15 @@ class Rule:
 
 
 class Target:
-    def __init__(self, megabytes):
-        self.device = Device(megabytes)
+    def __init__(self, megabytes, tpgs):
         self.rules, self.sessions = [], set()
+        self.device = Device(megabytes, tpgs, self.governing)
 
     def rule(self, nexus, op, action, data=b''):
         return next((rule for rule in self.rules if rule.matches(nexus, op, action, data)), None)
+
+    def governing(self, path):
+        return next((rule for rule in self.rules if rule.governs(path)), None)
 
     # The control port
 
@@ -493,8 +583,8 @@ class Command:
     async def run(self, rule):
         """Execute and answer, by the rule if there is one."""
         device, nexus = self.session.target.device, self.session.nexus
-        action = self.cdb[1] & 31 if self.cdb[0] in (PR_IN, PR_OUT) else 0
-        name = f'{self.cdb[0]:02x}/{action}' if self.cdb[0] in (PR_IN, PR_OUT) else f'{self.cdb[0]:02x}'
+        action = action_of(self.cdb)
+        name = f'{self.cdb[0]:02x}/{action}' if self.cdb[0] in WITH_ACTION else f'{self.cdb[0]:02x}'
         nexus.counts[name] += 1
         entry = [next(device.number), str(nexus), self.cdb[0], action, None]
         device.log.append(entry)
@@ -748,8 +838,7 @@ class Session:
             await self.send(0x31, 0x80, command.tag, status=False, lun=command.lun,
                             fields=[(20, next(self.transfers)), (40, command.received), (44, length)])
             return
-        action = command.cdb[1] & 31 if command.cdb[0] in (PR_IN, PR_OUT) else 0
-        rule = self.target.rule(self.nexus, command.cdb[0], action, command.data)
+        rule = self.target.rule(self.nexus, command.cdb[0], action_of(command.cdb), command.data)
         asyncio.get_running_loop().create_task(command.run(rule))
         await asyncio.sleep(0)              # in order, as far as nobody waits
 
@@ -789,8 +878,9 @@ async def main():
     parser.add_argument('--port', type=int, default=3260)
     parser.add_argument('--control', type=int, default=3270)
     parser.add_argument('--megabytes', type=int, default=64)
+    parser.add_argument('--tpgs', type=int, default=0, choices=range(4))
     options = parser.parse_args()
-    target = Target(options.megabytes)
+    target = Target(options.megabytes, options.tpgs)
 
     async def accept(reader, writer):
         await Session(target, reader, writer).serve()

@@ -3,8 +3,8 @@
 import json
 import shlex
 
-from harness import Failed, Host, expect, poll
-from lio import IscsiPath, login, logout
+from harness import Failed, expect, poll
+from lio import LoopbackHosts, loopback
 
 TARGET = 'python3 /prm/tests/hostile/target.py'
 CONTROL = '/dev/tcp/127.0.0.1/3270'
@@ -13,9 +13,9 @@ CONTROL = '/dev/tcp/127.0.0.1/3270'
 class Target:
     """tests/hostile/target.py in a guest, and its control port."""
 
-    def __init__(self, vm):
+    def __init__(self, vm, words=''):
         self.vm = vm
-        self.job = vm.spawn(f'exec {TARGET}')
+        self.job = vm.spawn(f'exec {TARGET} {words}')
         poll(lambda: 'ready' in self.job.output() or self.job.poll() is not None, 60, 'target is up')
         expect(self.job.poll() is None, f'target: {self.job.output()}')
 
@@ -52,24 +52,16 @@ class Target:
         expect('Traceback' not in out, f'target: {out}')
 
 
-class HostileLoop:
-    """Hosts and paths inside one guest, as IscsiLoop, but the target is ours."""
+class HostileLoop(LoopbackHosts):
+    """Hosts and paths inside one guest, as IscsiLoop, but the target is ours.
 
-    def __init__(self, vm, paths=2, hosts=('a', 'b')):
-        self.vm = vm
-        self.target = Target(vm)
-        self.hosts = []
-        for h, host in enumerate(hosts):
-            portals = [f'127.0.{h + 1}.{p + 1}' for p in range(paths)]
-            devs = login(vm, host, portals)
-            self.hosts.append(Host(host, vm, [IscsiPath(vm, p, dev, portals[p])
-                                              for p, dev in enumerate(devs)]))
-        vm.check('udevadm settle')
+    tpgs: whether it has ALUA, the two bits of INQUIRY: 0 no, 1 implicit, 3 explicit as well.
+    """
 
-    def remove(self):
-        self.vm.run('nft delete table ip prm')
-        logout(self.vm)
-        self.target.remove()
+    def __init__(self, vm, paths=2, hosts=('a', 'b'), tpgs=0):
+        if tpgs:
+            vm.check('modprobe scsi_dh_alua')
+        super().__init__(vm, Target(vm, f'--tpgs {tpgs}'), hosts, loopback(len(hosts), paths))
 
 
 def fixed(key, asc, ascq, code=0x70):

@@ -258,18 +258,19 @@ def logout(vm):
     vm.run('iscsiadm -m node -U all; rm -rf /etc/iscsi/nodes /var/lib/iscsi/nodes /etc/iscsi/ifaces/*')
 
 
-class IscsiLoop:
-    """Hosts and paths inside one guest by iSCSI over loopback addresses."""
+def loopback(hosts, paths):
+    """Portals inside one guest: {(host number, path): address}."""
+    return {(h, p): f'127.0.{h + 1}.{p + 1}' for h in range(hosts) for p in range(paths)}
 
-    def __init__(self, vm, paths=2, hosts=('a', 'b'), name='lun0', **backstore):
-        self.vm = vm
-        portals = {(h, p): f'127.0.{h + 1}.{p + 1}' for h in range(len(hosts)) for p in range(paths)}
-        self.target = IscsiTarget(Backstore(vm, name, **backstore), hosts, portals)
-        self.backstore = self.target.backstore
-        self.portals = portals
+
+class LoopbackHosts:
+    """Hosts and paths inside one guest, by iSCSI over loopback addresses; target is up already."""
+
+    def __init__(self, vm, target, hosts, portals):
+        self.vm, self.target, self.portals = vm, target, portals
         self.hosts = []
         for h, host in enumerate(hosts):
-            addresses = [portals[h, p] for p in range(paths)]
+            addresses = [address for (number, _), address in portals.items() if number == h]
             devs = login(vm, host, addresses)
             self.hosts.append(Host(host, vm, [IscsiPath(vm, p, dev, addresses[p])
                                               for p, dev in enumerate(devs)]))
@@ -279,6 +280,16 @@ class IscsiLoop:
         self.vm.run('nft delete table ip prm')
         logout(self.vm)
         self.target.remove()
+
+
+class IscsiLoop(LoopbackHosts):
+    """LIO as their target."""
+
+    def __init__(self, vm, paths=2, hosts=('a', 'b'), name='lun0', **backstore):
+        portals = loopback(len(hosts), paths)
+        target = IscsiTarget(Backstore(vm, name, **backstore), hosts, portals)
+        self.backstore = target.backstore
+        super().__init__(vm, target, hosts, portals)
 
 
 class IscsiWired:

@@ -12,6 +12,9 @@ from hostile_target import HostileLoop, descriptor, fixed
 cases.TOPOLOGIES.setdefault(
     'hostile', Topology('single', Single, lambda site, **layout: HostileLoop(site.vm, **layout)))
 
+# Each row is met by every option: most in the short cases by some, and in the long ones, whose
+# names end with "every_open", by all of them.
+
 K, FOREIGN = 0xa1, 0xb
 IN, OUT = 0x5e, 0x5f
 KEYS, RESERVATION = {'op': IN, 'sa': 0}, {'op': IN, 'sa': 1}
@@ -21,26 +24,50 @@ ANY_OUT, ANY_PR = {'op': OUT}, {'op': [IN, OUT]}
 FULL_STATUS, WRITE = {'op': IN, 'sa': 3}, {'op': [0x2a, 0x8a]}
 
 OK = 0
-OPTIONS = ['default', 'forced', 'retain', 'forced,retain', 'no_reserve', 'single']
+RESERVING = ['default', 'forced', 'retain', 'forced,retain', 'single']
+RELEASING = ['default', 'forced', 'single']
+BESIDE = ['no_reserve', 'forced,no_reserve']
+OPTIONS = RESERVING + BESIDE
 
 
-def row(name, *rules, words=(), features='', before=(), bound=25, options=OPTIONS, during=(),
-        then=None, closed=None, most=None, writes=0, written='', stays=False, uses=1, **ends):
+def row(name, *rules, words=(), features='', before=(), bound=25, options=OPTIONS, every=OPTIONS,
+        during=(), then=None, closed=None, most=None, writes=0, written='', stays=False, uses=1,
+        asks=None, met=None, **ends):
     """A misbehaviour.
 
-    ends: how each open ends, an errno by option, all for those not named; words: of the log;
+    options: of the short case; every: those that can meet it.
+    ends: how each open ends, an errno by option (no_reserve also for the forced one), all for
+    those not named, or a list of those that are right; words: of the log;
     before: calls of the target's control port; bound: seconds that an open may take;
+    asks: what a session sends through the mapped device, and the answer;
+    met: options whose open itself must have met the rules, if not those that can;
     stays: registrations of an open that fails may stay, if the status knows of them (rule 5.9).
     Of a session, if then is given: rules that come during it; words of the status that it
     must arrive at; most of a command; writes to try, how the last ends; status when closed;
     how often each rule has to be used before.
     """
     return {'name': name, 'rules': rules, 'words': words, 'features': features, 'before': before,
-            'bound': bound, 'options': options, 'during': during, 'then': then or {},
+            'bound': bound, 'options': [option for option in options if option in every],
+            'every': every, 'during': during, 'then': then or {},
             'closed': closed or {}, 'most': most or {}, 'writes': writes, 'written': written,
-            'stays': stays, 'uses': uses,
-            'ends': {name: ends.get(name.replace(',', '__'), ends.get('all', OK))
-                     for name in options}}
+            'stays': stays, 'uses': uses, 'asks': asks, 'met': met_by(rules) if met is None else met,
+            'ends': {option: end_of(ends, option) for option in every}}
+
+
+def met_by(rules):
+    """Every open reads the reservation; the rest is for those that reserve."""
+    def numbers(value):
+        return value if isinstance(value, list) else [value]
+
+    def by_all(rule):
+        return 'alua' in rule or IN in numbers(rule['op']) and 1 in numbers(rule.get('sa', 1))
+    return (OPTIONS if all(map(by_all, rules)) else RESERVING) if rules else []
+
+
+def end_of(ends, option):
+    names = [option.replace(',', '__'), *(['no_reserve'] if option in BESIDE else []), 'all']
+    end = next((ends[name] for name in names if name in ends), OK)
+    return end if isinstance(end, list) else [end]
 
 
 def answer(what, *sense, **how):
@@ -52,20 +79,30 @@ def foreign(key=FOREIGN, **how):
     return [{'do': 'keys', 'key': key, 'holder': True, **how}]
 
 
+FORCED = ['forced', 'forced,retain', 'forced,no_reserve']
+TAKEN = {option.replace(',', '__'): OK for option in FORCED}
+
+
 def registered(key, count, **how):
     """Hosts that are not there are registered."""
     return [{'do': 'keys', 'key': key, 'count': count, **how}]
 
 
-def run_table(t, rows):
-    """See tests/hostile/opens.py; ROWS=REGEX: only those; VERBOSE=1: show their times."""
-    rows = [row for row in rows if re.search(os.environ.get('ROWS', ''), row['name'])]
-    plan = {'table': t.a.table('@').replace('1 @', '{}'), 'rows': rows}
+def run_table(t, rows, every=False, handler=''):
+    """See tests/hostile/opens.py; ROWS=REGEX: only those; VERBOSE=1: show their times.
+
+    every: all options that can meet a row; handler: the table's hardware handler.
+    """
+    rows = [{**row, 'options': row['every'] if every else row['options']} for row in rows
+            if re.search(os.environ.get('ROWS', ''), row['name'])]
+    expect(rows, 'no row of that name')
+    table = t.a.table('@').replace('1 @', '{}')
+    plan = {'table': table.replace('{} 0', f'{{}} 1 {handler}') if handler else table, 'rows': rows}
     t.vm.put('/run/plan.json', json.dumps(plan))
     # udev's look at the device after each of the many events would take most of the time.
     t.vm.check('udevadm settle; udevadm control --exit')
     poll(lambda: t.vm.run('pidof systemd-udevd')[0] != 0, 60, 'udev ends')
-    code, out = t.vm.run('python3 /prm/tests/hostile/opens.py /run/plan.json', 500)
+    code, out = t.vm.run('python3 /prm/tests/hostile/opens.py /run/plan.json', 1500)
     t.vm.check('/usr/lib/systemd/systemd-udevd --daemon')
     if os.environ.get('VERBOSE'):
         print('\n'.join(f'# {line}' for line in out.splitlines()), flush=True)
@@ -80,7 +117,8 @@ NOT_SET_UP = [
     row('no PERSISTENT RESERVE at all', answer(ANY_PR, 5, 0x20, 0), all=EOPNOTSUPP, no_reserve=OK,
         words=('no persistent reservations',)),
     row('no PERSISTENT RESERVE OUT', answer(ANY_OUT, 5, 0x20, 0), all=EOPNOTSUPP, no_reserve=OK),
-    row('no APTPL', answer(REGISTER, 5, 0x26, 0, list={20: '01'})),
+    # Asked once: the device remembers it.
+    row('no APTPL', answer(REGISTER, 5, 0x26, 0, list={20: '01'}), met=['default']),
     row('invalid parameter list', answer(REGISTER, 5, 0x26, 0), all=EIO, no_reserve=OK,
         words=('no path could be registered', 'bad-field')),
     row('no such type', answer(RESERVE, 5, 0x24, 0), all=EOPNOTSUPP, no_reserve=OK,
@@ -139,6 +177,7 @@ WRONG_READS = [
 ]
 MANY_KEYS = [
     row('one other host', before=registered(FOREIGN, 1)),
+    row('nobody', before=()),
     row('40 other hosts', before=registered(0x100, 40), options=['default', 'forced']),
     row('1023 keys, shared', before=registered(0x1000, 1023), features='pr_shared'),
     row('5000 keys, shared', before=registered(0x1000, 5000), features='pr_shared',
@@ -146,7 +185,7 @@ MANY_KEYS = [
     row('9000 paths of another host', before=registered(FOREIGN, 9000, step=0),
         options=['default', 'retain']),
     row('5000 keys, and one that holds', before=registered(0x1000, 5000) + foreign(),
-        features='pr_shared', default=EBUSY, options=['default', 'forced']),
+        features='pr_shared', all=EBUSY, options=['default', 'forced'], **TAKEN),
 ]
 
 
@@ -162,7 +201,52 @@ def many_keys(t):
     run_table(t, MANY_KEYS)
 
 
+@case(topology='hostile', rules=['5.7', '3.2'], hosts=('a',), long=True)
+def many_keys_every_open(t):
+    """none to 9000 registrations of others, and every option"""
+    run_table(t, MANY_KEYS, every=True)
+
+
+CAPABILITIES = {'op': IN, 'sa': 2}
+ASK = '5e020000000000010000'
+
+
+def asked(answer):
+    return {'cdb': ASK, 'answer': answer}
+
+
+TELLING = '00080181ea010000'
+def told(name, *rules, asks):
+    """The module itself does not ask; a session does, through the device."""
+    return row(name, *rules, asks=asks, met=[])
+
+
+CAPABILITY_LIES = [
+    told('the truth', asks=asked(TELLING)),
+    told('refused, 20/00', answer(CAPABILITIES, 5, 0x20, 0), asks=asked('status 02 sense 5/20/00')),
+    told('refused, 24/00', answer(CAPABILITIES, 5, 0x24, 0), asks=asked('status 02 sense 5/24/00')),
+    told('02/08/00', answer(CAPABILITIES, 2, 8, 0), asks=asked('status 02 sense 2/08/00')),
+    told('length 0', {**CAPABILITIES, 'patch': {0: '0000'}}, asks=asked('0000' + TELLING[4:])),
+    told('a length of 64 KiB', {**CAPABILITIES, 'patch': {0: 'ffff'}}, asks=asked('ffff' + TELLING[4:])),
+    told('cut to 3 bytes', {**CAPABILITIES, 'cut': 3}, asks=asked(TELLING[:6])),
+    told('no data', {**CAPABILITIES, 'cut': 0}, asks=asked('')),
+    told('the residual does not tell', {**CAPABILITIES, 'cut': 3, 'residual': 0},
+        asks=asked(TELLING[:6] + '00' * 253)),
+    told('ones', {**CAPABILITIES, 'data': ONES}, asks=asked(ONES)),
+    told('no type at all', {**CAPABILITIES, 'patch': {3: '80', 4: '0000'}},
+        asks=asked(TELLING[:6] + '8000000000')),
+]
+
+
+@case(topology='hostile', rules=['5.7', '5.1'], hosts=('a',), long=True)
+def capabilities(t):
+    """REPORT CAPABILITIES that is refused, short or a lie: no open needs it, and it passes through"""
+    run_table(t, CAPABILITY_LIES)
+
+
 FEW = ['default', 'forced', 'no_reserve']
+# Only one command is not taken: what the others find out meanwhile may be said as well.
+OUT_OF_TIME = [EIO, ETIMEDOUT]
 TRANSITION, STANDBY = (2, 4, 0x0a), (2, 4, 0x0b)
 UNDONE = [
     row('BUSY for 1 s', {**ANY_PR, 'status': 8, 'seconds': 1}),
@@ -171,7 +255,17 @@ UNDONE = [
         options=FEW, words=('the time is up',)),
     row('ALUA transition for 1 s', answer(ANY_PR, *TRANSITION, seconds=1)),
     row('ALUA transition for ever', answer(ANY_PR, *TRANSITION), features='pr_timeout 4',
-        all=ETIMEDOUT, bound=8, options=FEW),
+        all=ETIMEDOUT, bound=8, words=('the time is up',)),
+    row('ALUA transition of RESERVE for 1 s', answer(RESERVE, *TRANSITION, seconds=1), options=FEW),
+    row('ALUA transition of RESERVE for ever', answer(RESERVE, *TRANSITION), features='pr_timeout 4',
+        all=OUT_OF_TIME, no_reserve=OK, bound=8, options=FEW, stays=True),
+    row('ALUA transition of REGISTER for ever', answer(REGISTER, *TRANSITION),
+        features='pr_timeout 4', all=OUT_OF_TIME, no_reserve=OK, bound=8, options=FEW),
+    row('ALUA transition of PREEMPT for 1 s', answer(TAKE, *TRANSITION, seconds=1),
+        before=foreign(), all=EBUSY, options=FEW, met=FORCED, **TAKEN),
+    row('ALUA transition of PREEMPT for ever', answer(TAKE, *TRANSITION), features='pr_timeout 4',
+        before=foreign(), all=EBUSY, **dict.fromkeys(TAKEN, ETIMEDOUT), bound=8, options=FEW,
+        met=FORCED, stays=True),
     row('standby', answer(ANY_PR, *STANDBY), all=EIO, words=('no path answered',), options=FEW),
     row('standby on one path', answer(ANY_PR, *STANDBY, path=0), options=FEW),
     row('no sense, once', answer(REGISTER, times=2)),
@@ -220,16 +314,28 @@ def undone(t):
     run_table(t, UNDONE)
 
 
+@case(topology='hostile', rules=['5.6', '6.3', '5.4'], hosts=('a',), long=True)
+def undone_every_open(t):
+    """the same, and every option"""
+    run_table(t, UNDONE, every=True)
+
+
 @case(topology='hostile', rules=['6.3', '3.6'], hosts=('a',), long=True)
 def outlived(t):
     """a RESERVE outlives its open and is done then: nothing of that open is left"""
-    run_table(t, OUTLIVED)
+    run_table(t, OUTLIVED, every=True)
 
 
 @case(topology='hostile', rules=['5.6', '6.1'], hosts=('a',))
 def attentions(t):
     """unit attentions, twenty in a row"""
     run_table(t, STORMS)
+
+
+@case(topology='hostile', rules=['5.6', '6.1'], hosts=('a',), long=True)
+def attentions_every_open(t):
+    """unit attentions, twenty in a row, and every option"""
+    run_table(t, STORMS, every=True)
 
 
 def lost(what, execute=True, **how):
@@ -239,15 +345,17 @@ def lost(what, execute=True, **how):
 
 LOST = [
     row('REGISTER done on path 0', lost(REGISTER, path=0), bound=60, options=['default']),
-    row('REGISTER done on both paths', lost(REGISTER, times=2), all=EIO, bound=60, options=['default'],
-        stays=True),
+    row('REGISTER done on both paths', lost(REGISTER, times=2), all=EIO, no_reserve=OK, bound=60,
+        options=['default'], stays=True),
     row('RESERVE done', lost(RESERVE), bound=60, options=['default', 'retain']),
     row('RESERVE not done', lost(RESERVE, False), bound=60, options=['default']),
-    row('PREEMPT AND ABORT done', lost(TAKE), bound=60, before=foreign(), options=['forced']),
+    row('PREEMPT AND ABORT done', lost(TAKE), bound=60, before=foreign(), options=['forced'],
+        all=EBUSY, met=FORCED, **TAKEN),
     row('PREEMPT AND ABORT not done', lost(TAKE, False), bound=60, before=foreign(),
-        options=['forced']),
-    row('RELEASE done', lost(RELEASE), bound=60, options=['default']),
-    row('RELEASE not done', lost(RELEASE, False), bound=60, options=['default']),
+        options=['forced'], all=EBUSY, met=FORCED, **TAKEN),
+    row('RELEASE done', lost(RELEASE), bound=60, options=['default'], every=RELEASING, met=[]),
+    row('RELEASE not done', lost(RELEASE, False), bound=60, options=['default'], every=RELEASING,
+        met=[]),
     row('READ RESERVATION', lost(RESERVATION), bound=60, options=['default', 'no_reserve']),
 ]
 MUTE = [
@@ -268,44 +376,57 @@ def lost_status(t):
     run_table(t, LOST)
 
 
+@case(topology='hostile', rules=['5.6', '3.6', '6.3'], hosts=('a',), long=True)
+def lost_status_every_open(t):
+    """the same, and every option"""
+    run_table(t, LOST, every=True)
+
+
 @case(topology='hostile', rules=['6.3', '5.6'], hosts=('a',), long=True)
 def mute(t):
-    """commands that are never answered, or too late"""
-    run_table(t, MUTE)
+    """commands that are never answered, or too late, and every option"""
+    run_table(t, MUTE, every=True)
 
 
 FENCED = {'state': 'fenced', 'gate': 'closed'}
-ONE = ['default']
+ONE = {'options': ['default'], 'every': RESERVING}
 LIES = [
     row('RESERVE is GOOD, but nothing is reserved', {**RESERVE, 'status': 0}, then=FENCED,
-        most={'5f/1': 4}, options=ONE),
+        most={'5f/1': 4}, **ONE),
     row('REGISTER is GOOD, but nothing is registered', {**REGISTER, 'status': 0}, all=EIO,
         no_reserve=OK),
     row('PREEMPT AND ABORT is GOOD, but nothing is preempted', {**TAKE, 'status': 0}, all=EBUSY,
-        before=foreign(), words=('another host was faster',)),
+        before=foreign(), words=('another host was faster',), met=FORCED),
     row('RELEASE is GOOD, but nothing is released', {**RELEASE, 'status': 0}, then={'state': 'owner'},
-        closed={'state': 'releasing'}, words=('goes on in the background',), options=ONE),
+        closed={'state': 'releasing'}, words=('goes on in the background',), options=['default'],
+        every=RELEASING, met=[]),
     row('the owner reads another key', during=[{**RESERVATION, 'data': held_by(FOREIGN)}],
-        then=FENCED, most={'5f/1': 1}, options=ONE, words=('FENCED',)),
+        then=FENCED, most={'5f/1': 1}, **ONE, words=('FENCED',)),
     row('the owner reads that nobody holds it',
         during=[{**RESERVATION, 'data': raw('00000102 00000000')}], then=FENCED, most={'5f/1': 3},
-        options=ONE),
+        **ONE),
     row('the owner reads ones', during=[{**RESERVATION, 'data': ONES}],
         then={'state': 'owner|unknown'}, writes=1, written='0', most={'5f/1': 1}, words=MALFORMED,
-        uses=2, options=ONE),
+        uses=2, **ONE),
     row('the owner reads nothing, again and again', during=[{**RESERVATION, 'data': ''}],
         then={'state': 'owner|unknown'}, writes=1, written='0', most={'5f/1': 1}, uses=2,
-        options=ONE),
+        **ONE),
     row('the owner is not among the keys', during=[
         {**RESERVATION, 'data': held_by(K, 0x999)}, {**KEYS, 'data': raw('00000999 00000000')}],
-        then=FENCED, options=ONE),
+        then=FENCED, **ONE),
     row('writes of the owner conflict 3 times', during=[{**WRITE, 'status': 0x18, 'times': 3}],
-        then={'state': 'owner', 'gate': 'open'}, writes=2, written='0', options=ONE),
+        then={'state': 'owner', 'gate': 'open'}, writes=2, written='0', **ONE),
     row('writes of the owner conflict for ever', during=[{**WRITE, 'status': 0x18}],
         features='pr_timeout 6', then={'state': 'owner|fenced|unknown'}, writes=1, written='EBADE',
-        options=ONE),
+        **ONE),
     row('writes of the owner meet BUSY for 2 s', during=[{**WRITE, 'status': 8, 'seconds': 2}],
-        then={'state': 'owner', 'gate': 'open'}, writes=1, written='0', options=ONE),
+        then={'state': 'owner', 'gate': 'open'}, writes=1, written='0', **ONE),
+    row('a write of an open that reserves nothing conflicts',
+        during=[{**WRITE, 'status': 0x18, 'times': 1}], then={'state': 'no_reserve', 'gate': 'open'},
+        writes=1, written='EBADE', most={'5f/0': 0, '5f/1': 0, '5f/6': 0}, every=BESIDE),
+    row('writes of an open that reserves nothing meet BUSY for 2 s',
+        during=[{**WRITE, 'status': 8, 'seconds': 2}], then={'state': 'no_reserve', 'gate': 'open'},
+        writes=1, written='0', every=BESIDE),
 ]
 
 
@@ -313,3 +434,83 @@ LIES = [
 def lies(t):
     """GOOD for what was not done, and reservations that are not there: never a wrong write"""
     run_table(t, LIES)
+
+
+@case(topology='hostile', rules=['5.1', '5.4', '5.5', '5.11', '4.2'], hosts=('a',), long=True)
+def lies_every_open(t):
+    """the same, and every option"""
+    run_table(t, LIES, every=True)
+
+
+def alua(state, **how):
+    """The access state of a path, or of all."""
+    return {'alua': state, **how}
+
+
+GROUPS = {'op': 0xa3, 'sa': 0x0a}
+STATES = {'optimized': 0, 'nonoptimized': 1, 'standby': 2, 'unavailable': 3, 'transitioning': 15}
+# The handler asks for the groups when it is told that they changed.
+LOOK = {'before': [{'do': 'attentions', 'codes': [(0x2a, 6)]}], 'met': OPTIONS}
+# Then the handler cannot activate a path that is not active yet: no open needs that, but I/O does.
+NOT_ACTIVATED = {'then': {'state': 'owner|no_reserve', 'gate': 'open'}, 'writes': 1, 'written': '0|EIO'}
+WRITES_ON = {'then': {'state': 'owner|no_reserve', 'gate': 'open'}, 'writes': 2, 'written': '0'}
+ALUA = [
+    row('in transition for 2 s', alua('transitioning', seconds=2)),
+    row('in transition for ever', alua('transitioning'), features='pr_timeout 4', all=ETIMEDOUT,
+        bound=8, words=('the time is up',)),
+    row('in transition for 2 s, and another host holds it', alua('transitioning', seconds=2),
+        before=foreign(), all=EBUSY, **TAKEN),
+    row('in transition for ever, and another host holds it', alua('transitioning'),
+        before=foreign(), features='pr_timeout 4', all=ETIMEDOUT, bound=8),
+    row('path 0 is in transition for ever', alua('transitioning', path=0)),
+    row('path 0 is standby', alua('standby', path=0)),
+    row('path 0 is unavailable', alua('unavailable', path=0)),
+    row('path 0 is offline', alua('offline', path=0)),
+    row('path 0 is standby, and another host holds it', alua('standby', path=0), before=foreign(),
+        all=EBUSY, **TAKEN),
+    row('all are standby: reservations work, writes do not', alua('standby'),
+        then={'state': 'owner|no_reserve', 'gate': 'open'}, writes=1, written='EIO'),
+    row('all are unavailable', alua('unavailable'), all=EIO, words=('no path answered',)),
+    row('all are offline', alua('offline'), all=EIO),
+    row('the groups are not told, 20/00', answer(GROUPS, 5, 0x20, 0), **LOOK, **NOT_ACTIVATED),
+    row('the groups are not told, 24/00', answer(GROUPS, 5, 0x24, 0), **LOOK, **NOT_ACTIVATED),
+    row('the groups are ones', {**GROUPS, 'data': ONES}, **LOOK),
+    row('no groups', {**GROUPS, 'data': '00000000'}, **LOOK),
+    row('the groups are cut to 3 bytes', {**GROUPS, 'cut': 3}, **LOOK),
+    row('one group more than sent', {**GROUPS, 'patch': {0: '0000006f'}}, **LOOK),
+    row('a session in transition for 3 s', during=[alua('transitioning', seconds=3)], **WRITES_ON),
+    row('path 0 becomes standby under a session', during=[alua('standby', path=0)], **WRITES_ON),
+    row('path 0 becomes unavailable under a session', during=[alua('unavailable', path=0)],
+        **WRITES_ON),
+    row('all become unavailable for 3 s under a session', features='queue_if_no_path',
+        during=[alua('unavailable', seconds=3)], **WRITES_ON),
+]
+
+
+@case(topology='hostile', rules=['5.6', '6.3', '5.2', '3.7'], hosts=('a',), tpgs=1, long=True)
+def access_states(t):
+    """ALUA states, as scsi_dh_alua sees them: waited for, or another path is used, or refused in time"""
+    run_table(t, ALUA, handler='alua')
+
+
+@case(topology='hostile', rules=[], hosts=('a',), module=False, tpgs=3, long=True)
+def alua_is_honest(t):
+    """the target itself: kernel and sg_rtpg see the access states that it was given"""
+    path, control = t.a.paths[0], t.lun.target
+    folder = f'/sys/block/{path.name}/device'
+
+    def kernel_sees(state):
+        # It asks for the groups when a command brings this; it does not look at that of TEST UNIT READY.
+        control.call('attentions', codes=[(0x2a, 6)], path=0)
+        t.vm.run(f'sg_persist --no-inquiry --in --read-keys {path}')
+        return t.vm.check(f'cat {folder}/access_state').strip() == state
+    expect(t.vm.check(f'cat {folder}/dh_state').strip() == 'alua', 'scsi_dh_alua is not attached')
+    for state, name in (('transitioning', 'transitioning'), ('standby', 'standby'),
+                        ('unavailable', 'unavailable'), ('nonoptimized', 'active/non-optimized'),
+                        ('optimized', 'active/optimized')):
+        control.rules(alua(state, path=0))
+        poll(lambda name=name: kernel_sees(name), 20, f'the kernel sees {name}')
+        said = poll(lambda: t.vm.run(f'sg_rtpg --decode {t.a.paths[1]}'), 5)[1]
+        found = [int(number, 16) for number in
+                 re.findall(r'asymmetric access state : 0x([0-9a-f]+)', said)]
+        expect(found[:2] == [STATES[state], 0], f'{state}: {found}: {said}')
