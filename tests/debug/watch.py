@@ -18,7 +18,8 @@ PATIENCE = 4
 IMAGES = {'packages', 'cluster'}
 # What a short run has: each way through the locks and the memory at least once.
 SHORT_FORM = {
-    'smoke.dm_prmpath',
+    'fencing.latch',
+    'takeover.breaks',
     'storm.opens_and_reloads',
     'storm.removals',
     'storm.each_allocation_fails',
