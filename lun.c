@@ -1567,8 +1567,8 @@ static int begin_session(struct lun *lun, struct lun_op *op, bool others)
 	return 0;
 }
 
-/* False: the opener was killed first, and nothing of the open stands. */
-static bool wait_open(struct lun *lun, struct lun_op *op)
+/* False: who waited was killed first, and nothing of an open stands. */
+static bool wait_killable(struct lun *lun, struct lun_op *op)
 {
 	unsigned long flags;
 	bool finished;
@@ -1579,7 +1579,8 @@ static bool wait_open(struct lun *lun, struct lun_op *op)
 	finished = op->finished;
 	if (!finished) {
 		WRITE_ONCE(op->pr.cancelled, true);
-		lun->abandoned++;
+		/* A message leaves nothing to take back. */
+		lun->abandoned += op->pr.kind == PR_OP_OPEN;
 	}
 	wake_up_all(&lun->wait);
 	spin_unlock_irqrestore(&lun->lock, flags);
@@ -1606,7 +1607,7 @@ static int open_locked(struct lun *lun, struct lun_op *op, bool others)
 		r = pr_why_errno(op->pr.why);
 	} else {
 		submit(lun, op);
-		if (!wait_open(lun, op))
+		if (!wait_killable(lun, op))
 			return -EINTR;
 		r = op->error == -EAGAIN ? -EIO : op->error;
 	}
@@ -2503,7 +2504,7 @@ int lun_command(struct lun *lun, enum pr_op_kind kind, char *result, size_t size
 	submit(lun, op);
 	/* The table cannot change meanwhile, so a signal must get us out. */
 	r = -EINTR;
-	if (!wait_open(lun, op))
+	if (!wait_killable(lun, op))
 		goto out;
 	r = op->error;
 	if (r)
@@ -2563,6 +2564,7 @@ const char *lun_path_word(const struct lun *lun, const struct lun_path *path)
  * @text: for a line about it; I/O is not among these commands
  * @size: of @text
  *
+ * Context: takes the LUN's lock; sends nothing.
  * Return: the length of the line.
  */
 int lun_path_answer(struct lun *lun, const struct lun_path *path, char *text, size_t size)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """What administrators and accidents do to a device that is in use."""
+import re
 import time
 
 from cases import case, expect, poll
@@ -116,22 +117,38 @@ def open_close_storm(t):
     expect(state.holder is None and state.keys == [0xa1, 0xa1], state)
 
 
-# In one go: were the paths silent for long, the open would fail anyway. And not before a command of
+# In one go: were the paths silent for long, it would fail anyway. And not before a command of
 # its own is out: what is killed earlier, in the kernel's queue for the disk, asks nothing of us.
-KILL_OPEN = """set -e
+# Prints the milliseconds that the kill took, with what comes then.
+KILL = """set -e
 udevadm settle
 nft add table ip prm
 nft add chain ip prm out '{{ type filter hook output priority 0; }}'
 nft add rule ip prm out ip daddr 127.0.1.0/24 tcp dport 3260 drop
 nft add rule ip prm out ip saddr 127.0.1.0/24 tcp sport 3260 drop
-( exec 3<>{device} ) &
+( exec {words} ) &
 until dmsetup message {device} 0 path_answers | grep -q awaited; do sleep 0.02; done
 begin=$(date +%s%N)
 kill -9 $!
 wait $! || [ $? = 137 ]
-echo $((($(date +%s%N) - begin) / 1000000))
+{then}
+echo took $((($(date +%s%N) - begin) / 1000000))
 nft delete table ip prm
 """
+
+
+ASK = 'dmsetup message {device} 0 pr_status'
+# While another message occupies the worker
+JOIN = """( exec {ask} ) &
+until grep -q ') D' /proc/$!/stat; do sleep 0.02; done
+exec 3<>{device}
+kill -9 $!"""
+
+
+def killed(t, mp, words, then=':'):
+    # The shell says who was killed, too.
+    out = t.a.check(KILL.format(device=mp, words=words, then=then), timeout=90)
+    return int(re.search(r'^took (\d+)$', out, re.M).group(1))
 
 
 @case(topology='iscsi_loop', rules=['6.3', '3.6'], hosts=('a',))
@@ -141,8 +158,7 @@ def killed_open(t):
     for path in t.a.paths:
         replace_nexus(t, path)
     mp = t.a.prmpath('mp0', 'pr_key 0xa1 pr_register open pr_timeout 60')
-    # The shell says that it was killed, too.
-    took = int(t.a.check(KILL_OPEN.format(device=mp), timeout=30).split()[-1])
+    took = killed(t, mp, f'3<>{mp}')
     expect(took < 8000, f'killed after {took} ms')
     # An operation of ours comes after the open's, whatever became of that.
     poll(lambda: mp.message('pr_status')[0] == 0, 60, 'a path is back')
@@ -152,6 +168,22 @@ def killed_open(t):
     poll(lambda: t.a.pr_state() == t.a.pr_state()._replace(keys=[], holder=None), 30,
          'nothing registered')
     close(hold(t, t.a, mp))
+
+
+@case(topology='iscsi_loop', rules=['3.5', '6.3'], hosts=('a',))
+def killed_message(t):
+    """SIGKILL of a message that waits: later opens of the session still ask nobody"""
+    without_pings(t)
+    for path in t.a.paths:
+        replace_nexus(t, path)
+    mp = t.a.prmpath('mp0', 'pr_key 0xa1 pr_poll 0')
+    holder = hold(t, t.a, mp)
+    mp.wait_status(state='owner')
+    took = killed(t, mp, ASK.format(device=mp), JOIN.format(device=mp, ask=ASK.format(device=mp)))
+    expect(took < 8000, f'killed, and the next open there, after {took} ms')
+    poll(lambda: mp.message('pr_status')[0] == 0, 60, 'a path is back')
+    mp.wait_status(state='owner', deadline=30)
+    close(holder)
 
 
 @case(topology='tcm_loop', rules=['4.8', '3.5'])
