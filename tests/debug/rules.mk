@@ -3,7 +3,7 @@
 # make check-debug	cases on kernels that look for memory errors, locking, leaks and
 #			forgotten objects, and that fail allocations on request; make
 #			check runs a short form of it
-#	DEBUG_CASES=.	as CASES; all is an hour on two processors
+#	DEBUG_CASES=.	as CASES
 #	DEBUG_KERNELS=6.12-debug	one kernel
 # make coverage-module	which lines of the module have run there; part of make coverage
 

@@ -96,60 +96,42 @@ PROPERTIES = f'''\
 # A service stays where it is.
 STICKINESS = 100
 
-FENCE = f'''\
-<primitive id="fence" class="stonith" type="fence_prmpath">
-  <instance_attributes id="fence-parameters">
-    <nvpair id="fence-devices" name="devices" value="{NAME}"/>
-    <nvpair id="fence-hosts" name="pcmk_host_list" value="a b"/>
-    <nvpair id="fence-timeout" name="pcmk_off_timeout" value="{OPERATION}"/>
-  </instance_attributes>
-  <operations>
-    <op id="fence-start" name="start" interval="0" timeout="{OPERATION}"/>
-    <op id="fence-monitor" name="monitor" interval="120s" timeout="{OPERATION}"/>
-  </operations>
-</primitive>
-'''
 
-SERVICE = f'''\
-<group id="{GROUP}">
-  <primitive id="lun" class="ocf" provider="prmpath" type="prmpath">
-    <instance_attributes id="lun-parameters">
-      <nvpair id="lun-device" name="device" value="{NAME}"/>
-      <nvpair id="lun-grace" name="path_grace" value="5"/>
-    </instance_attributes>
-    <operations>
-      <op id="lun-start" name="start" interval="0" timeout="{OPERATION}"/>
-      <op id="lun-stop" name="stop" interval="0" timeout="{OPERATION}"/>
-      <op id="lun-monitor" name="monitor" interval="10s" timeout="{OPERATION}"/>
-    </operations>
-  </primitive>
-  <primitive id="fs" class="ocf" provider="heartbeat" type="Filesystem">
-    <instance_attributes id="fs-parameters">
-      <nvpair id="fs-device" name="device" value="/dev/mapper/{NAME}"/>
-      <nvpair id="fs-directory" name="directory" value="/data"/>
-      <nvpair id="fs-type" name="fstype" value="ext4"/>
-    </instance_attributes>
-    <operations>
-      <op id="fs-start" name="start" interval="0" timeout="{OPERATION}"/>
-      <op id="fs-stop" name="stop" interval="0" timeout="{OPERATION}"/>
-      <op id="fs-monitor" name="monitor" interval="20s" timeout="{OPERATION}"/>
-    </operations>
-  </primitive>
-  <primitive id="db" class="ocf" provider="heartbeat" type="pgsql">
-    <instance_attributes id="db-parameters">
-      <nvpair id="db-pgctl" name="pgctl" value="{POSTGRES}/pg_ctl"/>
-      <nvpair id="db-psql" name="psql" value="{POSTGRES}/psql"/>
-      <nvpair id="db-pgdata" name="pgdata" value="/data/pg"/>
-      <nvpair id="db-logfile" name="logfile" value="/run/postgresql/log"/>
-    </instance_attributes>
-    <operations>
-      <op id="db-start" name="start" interval="0" timeout="{OPERATION}"/>
-      <op id="db-stop" name="stop" interval="0" timeout="{OPERATION}"/>
-      <op id="db-monitor" name="monitor" interval="20s" timeout="{OPERATION}"/>
-    </operations>
-  </primitive>
-</group>
-'''
+def primitive(name, kind, monitor, parameters, operations=('start', 'stop')):
+    """A resource, in the words of Pacemaker. parameters: {word of the id: (name, value)}."""
+    pairs = ''.join(f'<nvpair id="{name}-{word}" name="{key}" value="{value}"/>'
+                    for word, (key, value) in parameters.items())
+    steps = ''.join(f'<op id="{name}-{step}" name="{step}" interval="{every}" timeout="{OPERATION}"/>'
+                    for step, every in (*((step, '0') for step in operations), ('monitor', monitor)))
+    return (f'<primitive id="{name}" {kind}>'
+            f'<instance_attributes id="{name}-parameters">{pairs}</instance_attributes>'
+            f'<operations>{steps}</operations></primitive>')
+
+
+FENCE = primitive('fence', 'class="stonith" type="fence_prmpath"', '120s', {
+    'devices': ('devices', NAME),
+    'hosts': ('pcmk_host_list', 'a b'),
+    'timeout': ('pcmk_off_timeout', OPERATION),
+}, operations=('start',))
+
+SERVICE = ''.join((
+    f'<group id="{GROUP}">',
+    primitive('lun', 'class="ocf" provider="prmpath" type="prmpath"', '10s', {
+        'device': ('device', NAME),
+        'grace': ('path_grace', 5),
+    }),
+    primitive('fs', 'class="ocf" provider="heartbeat" type="Filesystem"', '20s', {
+        'device': ('device', f'/dev/mapper/{NAME}'),
+        'directory': ('directory', '/data'),
+        'type': ('fstype', 'ext4'),
+    }),
+    primitive('db', 'class="ocf" provider="heartbeat" type="pgsql"', '20s', {
+        'pgctl': ('pgctl', f'{POSTGRES}/pg_ctl'),
+        'psql': ('psql', f'{POSTGRES}/psql'),
+        'pgdata': ('pgdata', '/data/pg'),
+        'logfile': ('logfile', '/run/postgresql/log'),
+    }),
+    '</group>'))
 
 # Where the first start is; less than the stickiness.
 CONSTRAINT = f'<rsc_location id="first" rsc="{GROUP}" node="a" score="10"/>'

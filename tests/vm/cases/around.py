@@ -42,8 +42,8 @@ def registered_without_saying_so(t):
     t.vm.run(prout(t.a, 'register', f'--param-rk={A:#x} --param-sark=0'))
 
 
-@case(topology='iscsi_loop', rules=[], module=False, hosts=('a',), kernels=('6.1-debug', '6.12-debug'),
-      long=True)
+@case(topology='iscsi_loop', rules=[], module=False, hosts=('a', 'b'),
+      kernels=('6.1-debug', '6.12-debug'), long=True)
 def timer_inverts_locks(t):
     """LIO ends a session that it has retained: lockdep finds two of its locks in both orders"""
     t.discard()
