@@ -40,12 +40,3 @@ def registered_without_saying_so(t):
     expect(code and 'not ready' in out.lower(), f'{code}: {out}')
     expect(t.a.pr_state().keys == [A], t.a.pr_state())
     t.vm.run(prout(t.a, 'register', f'--param-rk={A:#x} --param-sark=0'))
-
-
-@case(topology='iscsi_loop', rules=[], module=False, hosts=('a', 'b'),
-      kernels=('6.1-debug', '6.12-debug'), long=True)
-def timer_inverts_locks(t):
-    """LIO ends a session that it has retained: lockdep finds two of its locks in both orders"""
-    t.discard()
-    t.a.paths[0].cut()
-    poll(lambda: 'iscsit_handle_time2retain_timeout' in t.vm.console(), 120, "lockdep's report")
