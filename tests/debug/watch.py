@@ -13,7 +13,7 @@ GCOV = '/sys/kernel/debug/gcov'
 OURS = re.compile(r'\[dm_prmpath\]|\b0xffffffffc[0-9a-f]{7}\b')
 SCAN_DEADLINE = 300
 # A debug kernel takes this many times longer.
-PATIENCE = 4
+SLOWNESS = 4
 # Their images belong to Debian's kernels.
 IMAGES = {'packages', 'cluster'}
 # What a short run has: each way through the locks and the memory at least once.

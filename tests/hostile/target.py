@@ -162,7 +162,7 @@ class Device:
         _, refusal, taken = STATES[nexus.access]
         rule = self.governing(nexus.path)
         if rule:
-            rule.used += 1
+            rule.met()
         if taken is not None and cdb[0] not in taken:
             raise check(*refusal)
 
@@ -448,7 +448,7 @@ class Rule:
             raise ValueError(f'unknown words in a rule: {sorted(unknown)}')
         self.words, self.get = words, words.get
         self.skip, self.times = words.get('skip', 0), words.get('times')
-        self.end = time.monotonic() + words['seconds'] if 'seconds' in words else None
+        self.end = None
         self.used, self.ended = 0, set()
         lies = 'status' in words or 'sense' in words
         self.execute = words.get('execute', not lies and 'data' not in words)
@@ -456,6 +456,12 @@ class Rule:
     @staticmethod
     def fits(wanted, value):
         return value in wanted if isinstance(wanted, list) else value == wanted
+
+    def met(self):
+        """Its time begins then: however slow the host is, the first command meets it."""
+        self.used += 1
+        if self.end is None and 'seconds' in self.words:
+            self.end = time.monotonic() + self.words['seconds']
 
     def over(self):
         return self.end is not None and time.monotonic() > self.end
@@ -480,8 +486,11 @@ class Rule:
             return False
         if self.times is not None and self.used >= self.skip + self.times:
             return False
-        self.used += 1
-        return self.used > self.skip
+        if self.used < self.skip:
+            self.used += 1
+            return False
+        self.met()
+        return True
 
 
 class Target:

@@ -27,8 +27,10 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 CACHE = pathlib.Path(os.environ.get('PRMPATH_CACHE', pathlib.Path.home() / '.cache/dm-prmpath'))
 LOGS = ROOT / os.environ.get('PRMPATH_LOGS', 'build/logs')
 BOOT_DEADLINE = 120
-# All time limits by so much: for kernels that check everything, and for busy machines.
+# All time limits by so much, for busy machines.
 PATIENCE = int(os.environ.get('PRMPATH_PATIENCE', 1))
+# And those of a thread by its slowness once more, for kernels that check everything.
+HERE = threading.local()
 
 # What a kernel says when something is broken; any line fails the case.
 KERNEL_TROUBLE = re.compile(
@@ -63,9 +65,14 @@ class GuestError(Failed):
     """A command in a guest failed, or the guest did not answer in time."""
 
 
+def patience():
+    """What a time limit is multiplied by in this thread."""
+    return PATIENCE * getattr(HERE, 'slowness', 1)
+
+
 def poll(condition, deadline=15, what='', every=0.1):
     """Call condition until it returns something true, and return that."""
-    end = time.monotonic() + deadline * PATIENCE
+    end = time.monotonic() + deadline * patience()
     while True:
         result = condition()
         if result:
@@ -97,7 +104,7 @@ class Job:
         return self.reply['rc'] if self.ended.is_set() else None
 
     def wait(self, timeout=60):
-        if not self.ended.wait(timeout * PATIENCE):
+        if not self.ended.wait(timeout * patience()):
             self.kill()
             self.ended.wait(5)
             out = self.reply.get('out', '') if self.reply else ''
