@@ -134,10 +134,14 @@ class Raw:
         for path in paths:
             self.must(path, 'register', f'--param-rk={self.key:#x}', '--param-sark=0')
 
-    def seize(self, key, path=0):
+    def seize(self, key, path=0, action='preempt-abort'):
         """Register one path and preempt key from there, in one breath."""
         return self.host.run(f'python3 /prm/tests/vm/guest/seize.py {self.host.paths[path]} '
-                             f'{self.key:x} {key:x} 5')
+                             f'{self.key:x} {key:x} 5 {action}')
+
+    def must_seize(self, *words):
+        code, out = self.seize(*words)
+        expect(code == 0, f'seize.py: {out}')
 
     def writes(self, path=0):
         """Whether a write through the bare path succeeds."""

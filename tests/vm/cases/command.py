@@ -11,6 +11,7 @@ from cases import Single, TcmLoop, Topology, case, expect, poll
 from harness import ROOT, Mapped
 from hostile_target import HostileLoop
 from lio import IQN
+from sessions import Raw
 from steps import (BUSY, NO_PR, NOT_PRMPATH, PERMISSION, PRMPATH, USAGE, check_write, close,
                    foreign_leave, foreign_register, foreign_reserve, hold_extended,
                    write_fails)
@@ -378,10 +379,7 @@ def hold(t):
     holder = t.a.spawn(f'exec {PRMPATH} hold mp0')
     t.cleanup(close, holder)
     mp.wait_status(state='owner')
-    t.b.check(f'for i in 1 2 3; do sg_turs {t.b.paths[0]} && break; done; '
-              f'sg_persist -n --out --register --param-sark=0xb {t.b.paths[0]} && '
-              'sg_persist -n --out --preempt-abort --param-rk=0xb --param-sark=0xa1 '
-              f'--prout-type=5 {t.b.paths[0]}')
+    Raw(t.b, 0xb).must_seize(KEY)
     code, out = holder.wait(40)
     expect(code == BUSY and 'another host took the LUN' in out, f'{code} {out}')
     mp.wait_status(state='foreign')

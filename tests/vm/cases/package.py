@@ -247,8 +247,7 @@ def hold(t):
     poll(lambda: t.b.pr_state().holder is None, 30, 'the LUN is free')
 
     vm.check('systemctl start srv-data.mount', 180)
-    code, out = Raw(t.b, FOREIGN).seize(key)
-    expect(code == 0, out)
+    Raw(t.b, FOREIGN).must_seize(key)
     t.cleanup(vm.run, f'sg_persist -n --out --clear --param-rk={FOREIGN:#x} {t.b.paths[0]}')
     poll(lambda: is_active(vm, 'prmpath-hold@data') == 'failed', 60, 'the unit ends when fenced')
     code = vm.check('systemctl show -p ExecMainStatus --value prmpath-hold@data').strip()

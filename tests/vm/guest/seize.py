@@ -3,7 +3,8 @@
 """Register a path and preempt a key from it, one command right after the other.
 
 Two runs of sg_persist leave an owner's watcher the time to remove the registration.
-usage: seize.py DEVICE KEY VICTIM TYPE		keys in hexadecimal; exit code 1: not done
+usage: seize.py DEVICE KEY VICTIM TYPE ACTION
+keys in hexadecimal; ACTION preempt or preempt-abort; exit code 1: not done
 """
 import array
 import fcntl
@@ -14,7 +15,8 @@ import sys
 SG_IO = 0x2285
 TO_DEVICE = -2
 PERSISTENT_RESERVE_OUT = 0x5f
-REGISTER_AND_IGNORE, PREEMPT_AND_ABORT = 6, 5
+REGISTER_AND_IGNORE = 6
+ACTIONS = {'preempt': 4, 'preempt-abort': 5}
 CHECK_CONDITION, UNIT_ATTENTION = 2, 6
 HEADER = struct.Struct('@iiBBHIPPPIIiPBBBBHHiII4x')
 ATTEMPTS = 8                # a unit attention takes an attempt
@@ -43,10 +45,11 @@ def persist(device, *words):
 
 
 def main():
-    path, key, victim, kind = sys.argv[1], *(int(word, 16) for word in sys.argv[2:])
+    path, key, victim, kind = sys.argv[1], *(int(word, 16) for word in sys.argv[2:5])
+    action = ACTIONS[sys.argv[5]]
     device = os.open(path, os.O_RDWR | os.O_NONBLOCK)
     persist(device, REGISTER_AND_IGNORE, 0, 0, key)
-    persist(device, PREEMPT_AND_ABORT, kind, key, victim)
+    persist(device, action, kind, key, victim)
 
 
 if __name__ == '__main__':
