@@ -343,6 +343,11 @@ u64 activation_ready(struct activation *a, u32 group, u64 paths, u64 lost, bool 
 	spin_lock_irqsave(&a->lock, flags);
 	if (a->group != group)
 		new_round(a, group);
+	/* A handler that never calls back does not keep other groups down for ever. */
+	for (i = 0; i < a->paths; i++)
+		if ((a->old & ~a->queued & path_bit(i)) &&
+		    time_after(jiffies, a->path[i].patience))
+			a->old &= ~path_bit(i);
 	a->second = second;
 	a->ready &= paths & ~lost;
 	ready = a->ready;

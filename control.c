@@ -45,7 +45,7 @@ static struct block_device *control_bdev(struct file *file)
 	return sb_is_blkdev_sb(inode->i_sb) ? I_BDEV(inode) : NULL;
 }
 
-static long control_open_file(struct file *file, u32 options)
+static long control_open_file(struct file *file, const struct prm_ioc_open *args)
 {
 	struct block_device *bdev = control_bdev(file);
 	struct lun *lun;
@@ -55,8 +55,12 @@ static long control_open_file(struct file *file, u32 options)
 	if (!lun)
 		return -ENOTTY;
 
-	if ((file->f_mode & FMODE_WRITE) || capable(CAP_SYS_ADMIN)) {
-		r = lun_open_extended(lun, bdev, options);
+	if (args->reserved || prm_options_check(args->options)) {
+		DMERR_LIMIT("%s: extended open: options 0x%x, expected bits of 0x%x, bypass alone",
+			    lun_name(lun), args->options, PRM_OPEN_ALL);
+		r = -EINVAL;
+	} else if ((file->f_mode & FMODE_WRITE) || capable(CAP_SYS_ADMIN)) {
+		r = lun_open_extended(lun, args->options);
 	} else {
 		DMERR_LIMIT("%s: extended open needs CAP_SYS_ADMIN or a writable descriptor",
 			    lun_name(lun));
@@ -74,9 +78,6 @@ static long control_open(void __user *arg)
 
 	if (copy_from_user(&args, arg, sizeof(args)))
 		return -EFAULT;
-	if (args.reserved || prm_options_check(args.options))
-		return -EINVAL;
-
 	/*
 	 * A reference of our own: another thread may close the descriptor, and
 	 * the device must not see its last close while the open is under way.
@@ -84,7 +85,7 @@ static long control_open(void __user *arg)
 	file = fget(args.fd);
 	if (!file)
 		return -EBADF;
-	r = control_open_file(file, args.options);
+	r = control_open_file(file, &args);
 	fput(file);
 	return r;
 }

@@ -430,6 +430,7 @@ static void target_presuspend(struct dm_target *ti)
 	struct target *t = ti->private;
 
 	WRITE_ONCE(t->suspending, true);
+	lun_suspend(t->lun);
 	route_kick(t);
 }
 
@@ -462,15 +463,14 @@ static void target_resume(struct dm_target *ti)
 	paths = kmalloc_array(t->paths + 1, sizeof(*paths), GFP_NOIO | __GFP_NOFAIL);
 	for (i = 0; i < t->paths; i++)
 		paths[i] = t->path[i].lun_path;
+	/* What a path was under another table is no news under this one, where it works. */
+	for (i = 0; !t->live && i < t->paths; i++) {
+		WRITE_ONCE(t->path[i].failures, atomic_read(&paths[i]->fail_count));
+		WRITE_ONCE(t->path[i].failed_told, false);
+	}
+	t->client.activates = t->handler;
 	lun_activate(t->lun, &t->client, &t->features, paths, t->paths);
 	kfree(paths);
-	/* What a path was under another table is no news under this one. */
-	for (i = 0; !t->live && i < t->paths; i++) {
-		const struct lun_path *path = t->path[i].lun_path;
-
-		WRITE_ONCE(t->path[i].failures, atomic_read(&path->fail_count));
-		WRITE_ONCE(t->path[i].failed_told, test_bit(LUN_PATH_FAILED, &path->flags));
-	}
 	t->live = true;
 	route_kick(t);
 }

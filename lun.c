@@ -47,6 +47,8 @@
 #define CONFIGURE_RETRY_MS	15000
 
 #define ALL_PATHS		(~(u64)0)
+#define LUN_WORDS		(PR_MAX_PATHS + 16)
+#define ASCQ_STANDBY		0x0b	/* of 02/04: the port is in standby */
 
 /**
  * struct lun_path_private - what only this file needs of a path
@@ -85,6 +87,7 @@ struct lun_path_private {
  * @commands: sent
  * @rounds: in sequence
  * @error: the outcome for the waiter
+ * @suspends: lun->suspends when it was submitted
  * @held: paths to which it holds references
  * @session_before: lun->pr.session when it began
  * @opened_before: likewise
@@ -103,11 +106,22 @@ struct lun_op {
 	unsigned int commands;
 	unsigned int rounds;
 	int error;
+	unsigned int suspends;
 	u64 held;
 	u32 session_before;
 	bool opened_before;
 	char *text;
 	size_t text_size;
+};
+
+/**
+ * struct lun_word - an event to tell of
+ * @event: its name
+ * @path: the path that it is about, or an empty string
+ */
+struct lun_word {
+	const char *event;
+	char path[LUN_NAME_LEN];
 };
 
 /* What the client was told last: it is called when any of this changes. */
@@ -129,6 +143,7 @@ struct lun_told {
  * @id: the LUN's designator; set under lun_table_lock, then constant
  * @claim_key: key of the live table, or of the first; under lun_table_lock
  * @work: the worker
+ * @tell: tells the world of @word
  * @timer: starts the worker again
  * @check: tries failed paths
  * @wait: the worker waits here for commands, woken under @lock
@@ -155,6 +170,7 @@ struct lun_told {
  * @want_leave: paths of @leaving that could not leave yet; with references
  * @want_watch: look at the reservation now
  * @want_release: a RELEASE is due
+ * @want_rekey: the table's key is not the one in use yet
  * @closing: no open from here on
  * @closed: and no background work, no uevent
  * @abandoned: opens whose opener was killed and that are not settled yet
@@ -163,11 +179,15 @@ struct lun_told {
  * @retry_at: no background work that failed before this
  * @configure_at: likewise for registration
  * @admit_at: see @admit_later
+ * @refused_at: when the owner's refused paths are tried again
  * @gate: pr_gate_open() and not @gate_held; each write reads it without @lock
  * @gate_held: a session has begun, but its opener still drops stale pages
  * @stale_cache: it could not drop them all
+ * @suspends: how often a suspend began
  * @active: a table was live at least once
  * @announced: registered paths that were reported
+ * @word: events that were not told yet
+ * @words: entries in @word
  * @told: what the client knows
  * @features: of the live table
  * @open: options of plain writable opens
@@ -184,6 +204,7 @@ struct lun {
 	char id[LUN_ID_LEN];
 	u64 claim_key;
 	struct work_struct work;
+	struct work_struct tell;
 	struct delayed_work timer;
 	struct delayed_work check;
 	wait_queue_head_t wait;
@@ -207,6 +228,7 @@ struct lun {
 	u64 want_leave;
 	bool want_watch;
 	bool want_release;
+	bool want_rekey;
 	bool closing;
 	bool closed;
 	unsigned int abandoned;
@@ -215,11 +237,15 @@ struct lun {
 	unsigned long retry_at;
 	unsigned long configure_at;
 	unsigned long admit_at;
+	unsigned long refused_at;
 	bool gate;
 	bool gate_held;
 	bool stale_cache;
+	unsigned int suspends;
 	bool active;
 	u64 announced;
+	struct lun_word word[LUN_WORDS];
+	unsigned int words;
 	struct lun_told told;
 	struct prm_features features;
 	u32 open;
@@ -230,6 +256,7 @@ struct lun {
 };
 
 static struct workqueue_struct *lun_wq;
+static struct workqueue_struct *lun_tell_wq;
 static DEFINE_MUTEX(lun_table_lock);	/* lun_table and the id of its members */
 static DEFINE_HASHTABLE(lun_table, 8);	/* by designator */
 
@@ -423,7 +450,11 @@ static void kick(struct lun *lun)
  * Words for the world
  */
 
-static void uevent(struct lun *lun, const char *event, const struct lun_path *path)
+/*
+ * By a work item of its own: who is told may wait for memory, that for dirty
+ * pages, and those for what the worker decides next.
+ */
+static void uevent(struct lun *lun, const struct lun_word *word)
 {
 	char event_env[48], path_env[32], name_env[DM_NAME_LEN + 32];
 	/* The map is what it was: without this word udev's rules add its partitions again. */
@@ -432,10 +463,10 @@ static void uevent(struct lun *lun, const char *event, const struct lun_path *pa
 	/* The disk may be gone by the time a last straggler is settled. */
 	if (READ_ONCE(lun->closed))
 		return;
-	snprintf(event_env, sizeof(event_env), "PRM_EVENT=%s", event);
+	snprintf(event_env, sizeof(event_env), "PRM_EVENT=%s", word->event);
 	snprintf(name_env, sizeof(name_env), "PRM_DEVICE=%s", lun_name(lun));
-	if (path) {
-		snprintf(path_env, sizeof(path_env), "PRM_PATH=%s", path->name);
+	if (word->path[0]) {
+		snprintf(path_env, sizeof(path_env), "PRM_PATH=%s", word->path);
 		env[3] = path_env;
 	}
 	kobject_uevent_env(&disk_to_dev(lun->disk)->kobj, KOBJ_CHANGE, env);
@@ -450,6 +481,47 @@ static void dm_event(struct lun *lun)
 	if (client)
 		client->event(client);
 	mutex_unlock(&lun->client_lock);
+}
+
+static bool next_word(struct lun *lun, struct lun_word *word)
+{
+	unsigned long flags;
+	bool found;
+
+	spin_lock_irqsave(&lun->lock, flags);
+	found = lun->words;
+	if (found) {
+		*word = lun->word[0];
+		lun->words--;
+		memmove(lun->word, lun->word + 1, lun->words * sizeof(*word));
+	}
+	spin_unlock_irqrestore(&lun->lock, flags);
+	return found;
+}
+
+static void lun_tell(struct work_struct *work)
+{
+	struct lun *lun = container_of(work, struct lun, tell);
+	struct lun_word word;
+
+	while (next_word(lun, &word))
+		uevent(lun, &word);
+	dm_event(lun);
+	lun_put(lun);
+	module_put(THIS_MODULE);
+}
+
+/* Paths leave room for what is told of the LUN. */
+static void say(struct lun *lun, const char *event, const struct lun_path *path)
+{
+	struct lun_word *word = &lun->word[lun->words];
+
+	lockdep_assert_held(&lun->lock);
+	if (lun->words >= (path ? PR_MAX_PATHS : LUN_WORDS))
+		return;
+	word->event = event;
+	strscpy(word->path, path ? path->name : "", sizeof(word->path));
+	lun->words++;
 }
 
 static const struct {
@@ -477,13 +549,6 @@ static void announce(struct lun *lun, struct lun_op *op)
 	unsigned long flags;
 	unsigned int i;
 
-	spin_lock_irqsave(&lun->lock, flags);
-	before = lun->announced;
-	registered = lun->pr.registered & lun->members;
-	refused = lun->pr.refused & op->pr.paths & lun->members;
-	lun->announced = registered;
-	spin_unlock_irqrestore(&lun->lock, flags);
-
 	for (i = 0; i < ARRAY_SIZE(events); i++) {
 		if (!(op->pr.events & events[i].bit))
 			continue;
@@ -491,23 +556,35 @@ static void announce(struct lun *lun, struct lun_op *op)
 			DMINFO_LIMIT("%s: %s", lun_name(lun), events[i].text);
 		else
 			lun_warn(lun, "%s", events[i].text);
-		uevent(lun, events[i].name, NULL);
 	}
+	spin_lock_irqsave(&lun->lock, flags);
+	before = lun->announced;
+	registered = lun->pr.registered & lun->members;
+	refused = lun->pr.refused & op->pr.paths & lun->members;
+	lun->announced = registered;
+	for (i = 0; i < ARRAY_SIZE(events); i++)
+		if (op->pr.events & events[i].bit)
+			say(lun, events[i].name, NULL);
 	for (i = 0; i < PR_MAX_PATHS; i++) {
-		struct lun_path *path = lun->path[i];
-
-		if (!path)
-			continue;
 		if (registered & ~before & path_bit(i))
-			uevent(lun, "path_registered", path);
-		if (refused & path_bit(i)) {
-			lun_warn(lun, "path %s could not be registered: %s", path->name,
-				 pr_class_name(path->p->cmd.class));
-			uevent(lun, "path_refused", path);
+			say(lun, "path_registered", lun->path[i]);
+		if (refused & path_bit(i))
+			say(lun, "path_refused", lun->path[i]);
+	}
+	if (op->pr.events || registered != before || refused) {
+		lun_get(lun);
+		__module_get(THIS_MODULE);
+		if (!queue_work(lun_tell_wq, &lun->tell)) {
+			module_put(THIS_MODULE);
+			lun_put(lun);
 		}
 	}
-	if (op->pr.events || registered != before)
-		dm_event(lun);
+	spin_unlock_irqrestore(&lun->lock, flags);
+
+	for (i = 0; i < PR_MAX_PATHS; i++)
+		if (refused & path_bit(i))
+			lun_warn(lun, "path %s could not be registered: %s", lun->path[i]->name,
+				 pr_class_name(lun->path[i]->p->cmd.class));
 }
 
 /*
@@ -589,6 +666,7 @@ static bool registers(enum pr_action action)
 static bool settle_orphan(struct lun *lun, struct lun_path *path)
 {
 	enum pr_action action = path->p->cmd.action;
+	enum pr_class class = path->p->cmd.class;
 	u64 bit = path_bit(path->p->index);
 
 	lockdep_assert_held(&lun->lock);
@@ -597,7 +675,8 @@ static bool settle_orphan(struct lun *lun, struct lun_path *path)
 	lun->pr.baseline = false;
 	lun->pr.doubt |= bit;
 	if (lun->pr.state != PR_STATE_OWNER && lun->pr.state != PR_STATE_RETAINED &&
-	    !registers(action) && action != PR_ACT_RELEASE) {
+	    !registers(action) && action != PR_ACT_RELEASE &&
+	    (class == PR_GOOD || class == PR_LOST)) {
 		/* A RESERVE or PREEMPT that no session wants. */
 		lun->pr.leftover = true;
 		if (lun->pr.state == PR_STATE_FREE) {
@@ -626,10 +705,14 @@ static void command_done(struct scsi_cmd *cmd)
 	struct lun_path *path = lun->path[p->index];
 	bool silent = cmd->class == PR_LOST && cmd->result.host_failed;
 	enum pr_class class = cmd->class;
-	bool check, orphan, late = false;
+	bool check, orphan, works, late = false;
 	unsigned long flags;
 
 	spin_lock_irqsave(&lun->lock, flags);
+	/* A conflict: it works (E43). In standby: activation makes it work (E39). */
+	works = class == PR_GOOD || class == PR_CONFLICT ||
+		(class == PR_PATH_STATE && cmd->result.ascq == ASCQ_STANDBY &&
+		 lun->client && lun->client->activates);
 	check = test_and_clear_bit(LUN_PATH_CHECK, &path->flags);
 	orphan = test_and_clear_bit(LUN_PATH_ORPHAN, &path->flags);
 	if (orphan)
@@ -644,8 +727,8 @@ static void command_done(struct scsi_cmd *cmd)
 	spin_unlock_irqrestore(&lun->lock, flags);
 	if (orphan && silent)
 		lun_path_fail(lun, path, "no answer to a command");
-	if ((orphan || check) && (class == PR_GOOD || class == PR_CONFLICT))
-		lun_path_reinstate(lun, path);	/* a conflict: it works (E43) */
+	if ((orphan || check) && works)
+		lun_path_reinstate(lun, path);
 	if (late)
 		leave_late(lun, path);
 	drop_path(path);
@@ -1077,17 +1160,19 @@ static unsigned int op_budget(const struct lun *lun, const struct pr_op *pr)
  */
 static void paths_left(struct lun *lun, struct lun_op *op)
 {
-	u64 held = op->held;
+	u64 held = op->held, kept;
 	unsigned long flags;
 	int i;
 
 	spin_lock_irqsave(&lun->lock, flags);
 	op->held = 0;
 	if (op->error == -EAGAIN && lun->pr.state == PR_STATE_OWNER && !lun->closing) {
-		lun->want_leave |= held;
-		held = 0;
+		/* One reference each: a path may have left, come back and left again. */
+		kept = held & ~lun->want_leave;
+		lun->want_leave |= kept;
+		held &= ~kept;
 	}
-	lun->leaving &= ~held;
+	lun->leaving &= ~(held & ~lun->want_leave);
 	refresh_masks(lun);
 	spin_unlock_irqrestore(&lun->lock, flags);
 	while (held) {
@@ -1203,6 +1288,7 @@ static void follow_up(struct lun *lun, struct lun_op *op)
 			lun->want_watch = true;
 			lun->want_admit |= lun->members & ~lun->pr.registered &
 					   ~lun->pr.refused;
+			lun->refused_at = jiffies + msecs_to_jiffies(CONFIGURE_RETRY_MS);
 		}
 		break;
 	case PR_OP_CONFLICT:
@@ -1214,21 +1300,24 @@ static void follow_up(struct lun *lun, struct lun_op *op)
 			lun->conflicts = 0;
 		break;
 	case PR_OP_ADMIT:
-		left = op->pr.paths & lun->members & ~proven_paths(lun);
-		if (unsettled) {
+		/* A dead one comes back by its reinstatement. */
+		left = op->pr.paths & lun->members &
+		       ~(proven_paths(lun) | failed_paths(lun) | lun->pr.refused);
+		if (unsettled && left) {
 			lun->want_admit |= left;
 			lun->retry_at = jiffies + msecs_to_jiffies(RETRY_MS);
 		} else {
-			/* Others were admitted: what is neither dead nor refused waits on. */
-			lun->admit_later |= left & ~(failed_paths(lun) | lun->pr.refused);
+			/* Others were admitted, or refused: what is left waits on. */
+			lun->admit_later |= left;
 			lun->admit_at = jiffies + msecs_to_jiffies(RETRY_MS);
 		}
 		lun->conflicts &= ~op->pr.settled;
 		break;
 	case PR_OP_CONFIGURE:
-		if (unsettled) {
-			/* Proven ones too: what was to be read after that was not. */
-			lun->want_configure |= op->pr.paths & lun->members;
+		/* Proven ones too: what was to be read after that was not. */
+		left = unsettled ? op->pr.paths : op->pr.paths & lun->pr.doubt;
+		if (left & lun->members) {
+			lun->want_configure |= left & lun->members;
 			lun->configure_at = jiffies + msecs_to_jiffies(CONFIGURE_RETRY_MS);
 		}
 		break;
@@ -1238,6 +1327,10 @@ static void follow_up(struct lun *lun, struct lun_op *op)
 	case PR_OP_LEAVE:
 		if (lun->want_leave)
 			lun->retry_at = jiffies + msecs_to_jiffies(RETRY_MS);
+		break;
+	case PR_OP_REKEY:
+		/* Opened between load and resume: the old key serves that session. */
+		lun->want_rekey = lun->features.key != lun->pr.cfg.key;
 		break;
 	default:
 		break;
@@ -1252,6 +1345,9 @@ static void follow_up(struct lun *lun, struct lun_op *op)
 	lun->in_background = false;
 	publish(lun);
 	spin_unlock_irqrestore(&lun->lock, flags);
+	if (op->pr.kind == PR_OP_REKEY && op->error)
+		lun_warn(lun, "pr_key stays as it was until the device is closed: %s",
+			 pr_why_text(op->pr.why));
 }
 
 /* The next thing to do in the background, most urgent first. */
@@ -1280,6 +1376,12 @@ static bool next_background(struct lun *lun, struct lun_op *op)
 			lun->want_admit |= lun->admit_later;
 			lun->admit_later = 0;
 		}
+		/* The target may have found room meanwhile (E5). */
+		if (!time_before(jiffies, lun->refused_at)) {
+			lun->want_admit |= lun->pr.refused;
+			lun->refused_at = jiffies + msecs_to_jiffies(CONFIGURE_RETRY_MS);
+		}
+		lun->want_admit &= ~failed_paths(lun);
 	}
 	lun->want_admit &= lun->members & ~proven_paths(lun);
 	lun->want_configure &= lun->members;
@@ -1305,6 +1407,9 @@ static bool next_background(struct lun *lun, struct lun_op *op)
 		if (lun->pr.state != PR_STATE_RELEASING)
 			return next_background(lun, op);
 		kind = PR_OP_CLOSE;
+	} else if (lun->want_rekey && lun->pr.state == PR_STATE_FREE) {
+		kind = PR_OP_REKEY;
+		lun->want_rekey = false;
 	} else if (lun->want_configure && !time_before(jiffies, lun->configure_at)) {
 		kind = PR_OP_CONFIGURE;
 		paths = lun->want_configure;
@@ -1313,6 +1418,7 @@ static bool next_background(struct lun *lun, struct lun_op *op)
 		return false;
 	}
 	pr_op_init(&op->pr, kind);
+	op->pr.new_key = lun->features.key;
 	op->pr.paths = paths;
 	op->held = kind == PR_OP_LEAVE ? paths : 0;
 	return true;
@@ -1340,6 +1446,11 @@ static void plan_next(struct lun *lun)
 	if (lun->pr.state == PR_STATE_OWNER && lun->features.poll_s &&
 	    time_before(lun->watch_at, at)) {
 		at = lun->watch_at;
+		wanted = true;
+	}
+	if (lun->pr.state == PR_STATE_OWNER && (lun->pr.refused & lun->members) &&
+	    time_before(lun->refused_at, at)) {
+		at = lun->refused_at;
 		wanted = true;
 	}
 	if (wanted)
@@ -1388,6 +1499,7 @@ static void finish_op(struct lun *lun, struct lun_op *op)
 		spin_unlock_irqrestore(&lun->lock, flags);
 	}
 	complete_all(&op->done);
+	wake_up_all(&lun->wait);
 	lun_op_put(op);
 }
 
@@ -1466,12 +1578,19 @@ static void submit(struct lun *lun, struct lun_op *op)
 	unsigned long flags;
 
 	kref_get(&op->ref);
-	op_begin(op, op_budget(lun, &op->pr));
+	/* An open has begun when it asked for its turn. */
+	if (op->pr.kind != PR_OP_OPEN)
+		op_begin(op, op_budget(lun, &op->pr));
 	spin_lock_irqsave(&lun->lock, flags);
+	op->suspends = lun->suspends;
 	list_add_tail(&op->list, &lun->queue);
-	/* What the background was at can wait, unless it holds on to the LUN. */
-	if (lun->in_background && (lun->background.pr.kind == PR_OP_CONFIGURE ||
-				   lun->background.pr.kind == PR_OP_CLOSE)) {
+	/*
+	 * What the background was at can wait, unless it holds on to the LUN; but
+	 * not for who only looks, which may be often.
+	 */
+	if (lun->in_background && op->pr.kind != PR_OP_LOOK &&
+	    (lun->background.pr.kind == PR_OP_CONFIGURE ||
+	     lun->background.pr.kind == PR_OP_CLOSE)) {
 		WRITE_ONCE(lun->background.pr.cancelled, true);
 		wake_up_all(&lun->wait);
 	}
@@ -1531,6 +1650,16 @@ static void log_refusal(struct lun *lun, const struct lun_op *op)
 		 pr_why_text(op->pr.why), op->pr.foreign, name, failure);
 }
 
+/* Nothing was sent for it, so there is no key and no path to tell of. */
+static void log_no_turn(struct lun *lun, u32 options)
+{
+	char text[64];
+
+	prm_options_print(options, text, sizeof(text));
+	lun_warn(lun, "open (%s) refused: the time is up, it was spent by other operations",
+		 text);
+}
+
 /*
  * Other opens may have pages from before the LUN changed hands. The gate is
  * closed, so dirty ones fail instead of landing.
@@ -1567,14 +1696,32 @@ static int begin_session(struct lun *lun, struct lun_op *op, bool others)
 	return 0;
 }
 
-/* False: who waited was killed first, and nothing of an open stands. */
-static bool wait_killable(struct lun *lun, struct lun_op *op)
+static bool gives_way(struct lun *lun, const struct lun_op *op)
+{
+	return op->pr.kind != PR_OP_OPEN && op->suspends != READ_ONCE(lun->suspends);
+}
+
+/*
+ * 0: it has ended. Else who waited was killed first, the time of an open was up
+ * while it was still in the queue, or a message gave way to a suspend; and
+ * nothing of it stands.
+ */
+static int wait_for_end(struct lun *lun, struct lun_op *op)
 {
 	unsigned long flags;
 	bool finished;
+	long left;
 
-	if (!wait_for_completion_killable(&op->done))
-		return true;
+	do {
+		left = MAX_SCHEDULE_TIMEOUT;
+		if (op->pr.kind == PR_OP_OPEN)
+			left = time_left(READ_ONCE(op->grace)) + HZ;
+		left = wait_event_killable_timeout(lun->wait, completion_done(&op->done) ||
+						   gives_way(lun, op), left);
+		/* execute() may have given it more. */
+	} while (!left && time_left(READ_ONCE(op->grace)));
+	if (completion_done(&op->done))
+		return 0;
 	spin_lock_irqsave(&lun->lock, flags);
 	finished = op->finished;
 	if (!finished) {
@@ -1584,7 +1731,11 @@ static bool wait_killable(struct lun *lun, struct lun_op *op)
 	}
 	wake_up_all(&lun->wait);
 	spin_unlock_irqrestore(&lun->lock, flags);
-	return finished;
+	if (finished)
+		return 0;
+	if (left > 0)
+		return -EAGAIN;
+	return left ? -EINTR : -ETIMEDOUT;
 }
 
 static int open_locked(struct lun *lun, struct lun_op *op, bool others)
@@ -1607,8 +1758,11 @@ static int open_locked(struct lun *lun, struct lun_op *op, bool others)
 		r = pr_why_errno(op->pr.why);
 	} else {
 		submit(lun, op);
-		if (!wait_killable(lun, op))
-			return -EINTR;
+		r = wait_for_end(lun, op);
+		if (r == -ETIMEDOUT)
+			log_no_turn(lun, op->pr.options);
+		if (r)
+			return r;
 		r = op->error == -EAGAIN ? -EIO : op->error;
 	}
 	if (r)
@@ -1622,15 +1776,24 @@ static int open_locked(struct lun *lun, struct lun_op *op, bool others)
 static int open_lun(struct lun *lun, u32 options, bool others)
 {
 	struct lun_op *op = new_op(PR_OP_OPEN, GFP_KERNEL);
+	long turn;
 	int r;
 
 	if (!op)
 		return -ENOMEM;
 	op->pr.options = options;
-	r = mutex_lock_killable(&lun->open_lock);
-	if (!r) {
+	op_begin(op, op_budget(lun, &op->pr));
+	turn = wait_event_killable_timeout(lun->wait, mutex_trylock(&lun->open_lock),
+					   time_left(op->deadline) + 1);
+	if (turn > 0) {
 		r = open_locked(lun, op, others);
 		mutex_unlock(&lun->open_lock);
+		wake_up_all(&lun->wait);
+	} else if (turn) {
+		r = -EINTR;
+	} else {
+		log_no_turn(lun, options);
+		r = -ETIMEDOUT;
 	}
 	lun_op_put(op);
 	return r;
@@ -1711,13 +1874,13 @@ const struct bdev_hook_ops lun_hook_ops = {
 /**
  * lun_open_extended - an open with options of its own (rule 2.2)
  * @lun: the LUN
- * @bdev: the dm device; the caller keeps it open meanwhile
  * @options: PRM_OPEN_* bits
  *
- * Context: sleeps up to the time limit of rule 6.3; killable.
+ * Context: sleeps up to the time limit of rule 6.3; killable. The caller keeps
+ * the device open meanwhile.
  * Return: 0, or what rule 3.7 says.
  */
-int lun_open_extended(struct lun *lun, struct block_device *bdev, u32 options)
+int lun_open_extended(struct lun *lun, u32 options)
 {
 	if (options == PRM_OPEN_BYPASS)
 		return 0;
@@ -1725,7 +1888,11 @@ int lun_open_extended(struct lun *lun, struct block_device *bdev, u32 options)
 		lun_warn(lun, "extended open refused: the table has no pr_key");
 		return -EOPNOTSUPP;
 	}
-	return open_lun(lun, options, atomic_read(&bdev->bd_openers) > 1);
+	/*
+	 * Others come and go without the disk's open_mutex meanwhile, and the
+	 * descriptor itself may have read before the LUN changed hands.
+	 */
+	return open_lun(lun, options, true);
 }
 
 /*
@@ -1751,6 +1918,7 @@ struct lun *lun_create(struct mapped_device *md)
 	lun->disk = dm_disk(md);
 	INIT_HLIST_NODE(&lun->all);
 	INIT_WORK(&lun->work, lun_work);
+	INIT_WORK(&lun->tell, lun_tell);
 	INIT_DELAYED_WORK(&lun->timer, lun_timer);
 	INIT_DELAYED_WORK(&lun->check, lun_check_work);
 	if (dm_copy_name_and_uuid(md, dm_name, NULL))
@@ -1766,6 +1934,7 @@ struct lun *lun_create(struct mapped_device *md)
 	lun->retry_at = jiffies;
 	lun->configure_at = jiffies;
 	lun->admit_at = jiffies;
+	lun->refused_at = jiffies;
 	lun->watch_at = jiffies;
 	return lun;
 }
@@ -2071,8 +2240,6 @@ int lun_activate(struct lun *lun, struct lun_client *client,
 	if (old_key)
 		cfg.key = old_key;	/* PR_OP_REKEY changes it */
 	lun->pr.cfg = cfg;
-	if (lun->pr.state == PR_STATE_FREE)
-		lun->pr.type = cfg.type;
 	lun->features = *features;
 	for (i = 0; i < count; i++) {
 		u64 bit = path_bit(paths[i]->p->index);
@@ -2095,6 +2262,7 @@ int lun_activate(struct lun *lun, struct lun_client *client,
 	lun->configure_at = jiffies;
 	refresh_masks(lun);
 	publish(lun);
+	wake_up_all(&lun->wait);
 	spin_unlock_irqrestore(&lun->lock, flags);
 	mutex_lock(&lun_table_lock);
 	lun->claim_key = features->key;
@@ -2114,6 +2282,24 @@ int lun_activate(struct lun *lun, struct lun_client *client,
 	}
 	kick(lun);
 	return 0;
+}
+
+/**
+ * lun_suspend - a suspend begins
+ * @lun: the LUN
+ *
+ * Its next step waits for messages with all I/O held back: they give way.
+ *
+ * Context: any.
+ */
+void lun_suspend(struct lun *lun)
+{
+	unsigned long flags;
+
+	spin_lock_irqsave(&lun->lock, flags);
+	lun->suspends++;
+	wake_up_all(&lun->wait);
+	spin_unlock_irqrestore(&lun->lock, flags);
 }
 
 /**
@@ -2146,13 +2332,15 @@ void lun_shutdown(struct lun *lun, unsigned int openers)
 {
 	unsigned long flags;
 	struct lun_op *op;
-	u64 members;
+	u64 members, twice;
+	int i;
 
 	mutex_lock(&lun->open_lock);
 	spin_lock_irqsave(&lun->lock, flags);
 	lun->closing = true;
 	spin_unlock_irqrestore(&lun->lock, flags);
 	mutex_unlock(&lun->open_lock);
+	wake_up_all(&lun->wait);
 
 	if (lun->active && lun->pr.cfg.key && openers &&
 	    lun->pr.state == PR_STATE_OWNER) {
@@ -2167,13 +2355,20 @@ void lun_shutdown(struct lun *lun, unsigned int openers)
 	}
 	spin_lock_irqsave(&lun->lock, flags);
 	members = lun->members | lun->want_leave;
+	/* Back before it could leave: the operation has one reference for both. */
+	twice = lun->members & lun->want_leave;
 	lun->leaving |= members;
 	lun->members = 0;
 	lun->want_leave = 0;
 	spin_unlock_irqrestore(&lun->lock, flags);
+	while (twice) {
+		twice = each_path(twice, &i);
+		drop_path(lun->path[i]);
+	}
 	op = leave_op(members);
 	run_and_wait(lun, op);
 	lun_op_put(op);
+	flush_work(&lun->tell);
 
 	spin_lock_irqsave(&lun->lock, flags);
 	lun->closed = true;
@@ -2183,6 +2378,7 @@ void lun_shutdown(struct lun *lun, unsigned int openers)
 	if (cancel_delayed_work_sync(&lun->check))
 		lun_put(lun);
 	flush_work(&lun->work);
+	flush_work(&lun->tell);
 	mutex_lock(&lun_table_lock);
 	hash_del(&lun->all);
 	mutex_unlock(&lun_table_lock);
@@ -2220,8 +2416,10 @@ static void leave_late(struct lun *lun, struct lun_path *path)
 	kref_get(&path->p->ref);
 	release = lun->pr.state == PR_STATE_RELEASING;
 	spin_unlock_irqrestore(&lun->lock, flags);
+	/* Before the path leaves: it may be the one that can release. */
 	if (release) {
 		op = new_op(PR_OP_CLOSE, GFP_NOIO | __GFP_NOFAIL);
+		op->pr.late = true;
 		submit(lun, op);
 		lun_op_put(op);
 	}
@@ -2412,6 +2610,8 @@ void lun_path_reinstate(struct lun *lun, struct lun_path *path)
 		lun->retry_at = jiffies;
 		refresh_masks(lun);
 		publish(lun);
+		/* Who waits for a busy path may have this one. */
+		wake_up_all(&lun->wait);
 	}
 	spin_unlock_irqrestore(&lun->lock, flags);
 	if (!back)
@@ -2503,8 +2703,8 @@ int lun_command(struct lun *lun, enum pr_op_kind kind, char *result, size_t size
 		goto out;
 	submit(lun, op);
 	/* The table cannot change meanwhile, so a signal must get us out. */
-	r = -EINTR;
-	if (!wait_killable(lun, op))
+	r = wait_for_end(lun, op);
+	if (r)
 		goto out;
 	r = op->error;
 	if (r)
@@ -2594,7 +2794,14 @@ int lun_path_answer(struct lun *lun, const struct lun_path *path, char *text, si
 int lun_init(void)
 {
 	lun_wq = alloc_workqueue("prmpath_lun", WQ_UNBOUND | WQ_MEM_RECLAIM, 0);
-	return lun_wq ? 0 : -ENOMEM;
+	if (!lun_wq)
+		return -ENOMEM;
+	lun_tell_wq = alloc_workqueue("prmpath_tell", WQ_UNBOUND, 0);
+	if (!lun_tell_wq) {
+		destroy_workqueue(lun_wq);
+		return -ENOMEM;
+	}
+	return 0;
 }
 
 /**
@@ -2603,4 +2810,5 @@ int lun_init(void)
 void lun_exit(void)
 {
 	destroy_workqueue(lun_wq);
+	destroy_workqueue(lun_tell_wq);		/* which that one fills */
 }

@@ -49,10 +49,12 @@ struct lun_path {
  * @changed: paths, gate or state changed: look again. Any context, may be
  *	called with the LUN's lock held; must not call back.
  * @event: something for dm_table_event(). May sleep.
+ * @activates: its hardware handler makes paths in standby work
  */
 struct lun_client {
 	void (*changed)(struct lun_client *client);
 	void (*event)(struct lun_client *client);
+	bool activates;
 };
 
 /**
@@ -96,11 +98,12 @@ int lun_check(struct lun *lun, const struct prm_features *features,
 int lun_activate(struct lun *lun, struct lun_client *client,
 		 const struct prm_features *features,
 		 struct lun_path **paths, unsigned int count);
+void lun_suspend(struct lun *lun);
 void lun_deactivate(struct lun *lun, struct lun_client *client);
 void lun_shutdown(struct lun *lun, unsigned int openers);
 
 /* Opens that do not come through the hook. */
-int lun_open_extended(struct lun *lun, struct block_device *bdev, u32 options);
+int lun_open_extended(struct lun *lun, u32 options);
 
 /* I/O side; any context. */
 bool lun_gate(const struct lun *lun);

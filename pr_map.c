@@ -475,14 +475,19 @@ static enum stage answer_register_ignore(struct pr_lun *lun, struct pr_op *op,
  */
 enum twin_verdict { TWIN_OURS, TWIN_OTHER, TWIN_UNKNOWN };
 
-static bool own_port(const struct pr_lun *lun, const struct pr_port_id *port)
+/* Of one protocol this host's ports may be known, and of another one not. */
+static enum twin_verdict whose_port(const struct pr_lun *lun,
+				    const struct pr_port_id *port)
 {
+	bool comparable = false;
 	u32 i;
 
-	for (i = 0; i < lun->ports; i++)
+	for (i = 0; i < lun->ports; i++) {
 		if (pr_port_id_equal(&lun->port[i], port))
-			return true;
-	return false;
+			return TWIN_OURS;
+		comparable |= lun->port[i].protocol == port->protocol;
+	}
+	return comparable && lun->ports < PR_MAX_PORTS ? TWIN_OTHER : TWIN_UNKNOWN;
 }
 
 static enum twin_verdict twin_verdict(const struct pr_lun *lun,
@@ -492,6 +497,7 @@ static enum twin_verdict twin_verdict(const struct pr_lun *lun,
 	bool need_holder = op->resv.held &&
 			   !pr_type_all_registrants(op->resv.type);
 	enum twin_verdict verdict = TWIN_UNKNOWN;
+	bool doubtful = false;
 	struct pr_full_status d;
 	u32 generation;
 	size_t pos = 0;
@@ -503,12 +509,20 @@ static enum twin_verdict twin_verdict(const struct pr_lun *lun,
 					  &pos, &generation, NULL)) > 0) {
 		if (d.key != lun->cfg.key)
 			continue;
-		if (!own_port(lun, &d.port))
-			return lun->ports < PR_MAX_PORTS ? TWIN_OTHER : TWIN_UNKNOWN;
-		if (!need_holder || d.holder)
-			verdict = TWIN_OURS;
+		switch (whose_port(lun, &d.port)) {
+		case TWIN_OTHER:
+			return TWIN_OTHER;
+		case TWIN_UNKNOWN:
+			doubtful = true;
+			break;
+		case TWIN_OURS:
+			if (!need_holder || d.holder)
+				verdict = TWIN_OURS;
+			break;
+		}
 	}
-	return r < 0 ? TWIN_UNKNOWN : verdict;
+	/* The holder is told from others by being the holder. */
+	return r < 0 || (doubtful && !need_holder) ? TWIN_UNKNOWN : verdict;
 }
 
 static enum stage answer_twin(struct pr_lun *lun, struct pr_op *op,
@@ -1377,6 +1391,8 @@ static enum stage start_close(struct pr_lun *lun, struct pr_op *op)
 	enum pr_state state = lun->state;
 	bool retain = lun->session & PRM_OPEN_RETAIN;
 
+	if (op->late && state != PR_STATE_RELEASING)
+		return decided(op, PR_WHY_OK);
 	lun->session = 0;
 	lun->opened = false;
 	lun->suspect = false;
@@ -1389,6 +1405,8 @@ static enum stage start_close(struct pr_lun *lun, struct pr_op *op)
 		return ST_RELEASE_READ_AGAIN;
 	}
 	if (state != PR_STATE_OWNER) {
+		/* What came late while fenced or unreserved is looked into now. */
+		op->configure = lun->doubt & lun->present;
 		lun->state = PR_STATE_FREE;
 		return decided(op, PR_WHY_OK);
 	}
@@ -1453,17 +1471,6 @@ static enum stage answer_release_proven(struct pr_lun *lun, struct pr_op *op,
  */
 static enum stage start_admit(struct pr_lun *lun, struct pr_op *op);
 
-static enum stage start_configure(struct pr_lun *lun, struct pr_op *op)
-{
-	if (!lun->cfg.key || !op->paths)
-		return decided(op, PR_WHY_OK);
-	if (lun->state == PR_STATE_OWNER)
-		return start_admit(lun, op);
-	if (lun->state == PR_STATE_FENCED)
-		return decided(op, PR_WHY_FENCED);
-	return ST_CONFIGURE_READ;
-}
-
 /* Not allowed to be registered: what an earlier command may have left goes. */
 static enum stage unregister_doubtful(struct pr_lun *lun, struct pr_op *op,
 				      enum pr_why why)
@@ -1472,12 +1479,30 @@ static enum stage unregister_doubtful(struct pr_lun *lun, struct pr_op *op,
 	return failed(op, why);
 }
 
+static enum stage start_configure(struct pr_lun *lun, struct pr_op *op)
+{
+	if (!lun->cfg.key || !op->paths)
+		return decided(op, PR_WHY_OK);
+	if (lun->state == PR_STATE_OWNER)
+		return start_admit(lun, op);
+	if (lun->state == PR_STATE_FENCED && !(lun->doubt & op->paths))
+		return decided(op, PR_WHY_FENCED);
+	return ST_CONFIGURE_READ;
+}
+
 static enum stage answer_configure_read(struct pr_lun *lun, struct pr_op *op,
 					const struct pr_reply *reply)
 {
+	enum owner owner;
+
 	if (!note_reservation(lun, op, reply))
 		return unanswered(op, reply);
-	if (owner_of(lun, &op->resv) == OWNER_FOREIGN)
+	owner = owner_of(lun, &op->resv);
+	/* What stands on our key is looked into at the last close. */
+	if (lun->state == PR_STATE_FENCED)
+		return owner == OWNER_KEY ? decided(op, PR_WHY_FENCED) :
+					    unregister_doubtful(lun, op, PR_WHY_FENCED);
+	if (owner == OWNER_FOREIGN)
 		return unregister_doubtful(lun, op, PR_WHY_FOREIGN);
 	if (!proofs_fresh(lun, op->resv.generation))
 		lun->registered = 0;
@@ -1649,7 +1674,8 @@ static bool ask_admit_witness(struct pr_lun *lun, struct pr_op *op,
 {
 	u64 others = witness(lun, op);
 
-	if (!others)
+	/* A proof that nobody needs would only raise the generation. */
+	if (!others || !(op->paths & lun->registered))
 		return false;
 	op->probe_count++;
 	op->path = has_path(others, lun->holder) ? lun->holder : first_path(others);
@@ -1754,11 +1780,16 @@ static bool ask_conflict_probe(struct pr_lun *lun, struct pr_op *op,
 static enum stage answer_conflict_probe(struct pr_lun *lun, struct pr_op *op,
 					const struct pr_reply *reply)
 {
+	u64 mute = op->paths & ~(reply->ended[PR_GOOD] | reply->ended[PR_CONFLICT]);
+
 	note_proof(lun, reply);
 	lun->baseline = false;
 	lun->suspect = false;
+	/* K holds: what gives no proof carries no I/O until it does, and others may. */
+	lun->registered &= ~mute;
+	op->configure |= mute & lun->live;
 	/* Registered: the conflict was of a moment that has passed. */
-	op->settled = reply->ended[PR_GOOD];
+	op->settled = reply->ended[PR_GOOD] | mute;
 	op->paths = reply->ended[PR_CONFLICT];
 	if (!op->paths)
 		return decided(op, reply->ended[PR_GOOD] ? PR_WHY_OK : PR_WHY_NO_ANSWER);

@@ -110,7 +110,7 @@ struct pr_lun {
 
 enum pr_op_kind {
 	PR_OP_OPEN,		/* sections 3 and 4.1 */
-	PR_OP_CLOSE,		/* last close, rules 4.2 and 4.3 */
+	PR_OP_CLOSE,		/* last close, rules 4.2 and 4.3; or a late release */
 	PR_OP_REVOKE,		/* take a successful open back, rule 4.7 */
 	PR_OP_CONFIGURE,	/* register @paths without a session, rule 5.9 */
 	PR_OP_ADMIT,		/* a returning or new path of the owner, rule 5.3 */
@@ -169,6 +169,8 @@ enum pr_why {
  * @paths: the paths that the operation is about
  * @new_key: for PR_OP_REKEY
  * @cancelled: nobody waits any more: end, and undo what was done
+ * @late: a PR_OP_CLOSE for what a command left behind that outlived its open:
+ *	of a session that began meanwhile it changes nothing (rule 6.3)
  * @why: the verdict, valid when pr_next() returned false
  * @events: PR_EVENT_* mask
  * @started: this open started a session or changed its nature (rule 4.7)
@@ -189,6 +191,7 @@ struct pr_op {
 	u64 paths;
 	u64 new_key;
 	bool cancelled;
+	bool late;
 	enum pr_why why;
 	u32 events;
 	bool started;

@@ -72,7 +72,8 @@ static unsigned int print_pr(struct target *t, struct status_room *room)
 	print_holder(room);
 	scnprintf(room->words, sizeof(room->words),
 		  "pr=%d state=%s key=0x%016llx type=%u holder=%s gen=%u opens=%u options=%s gate=%s open=%s open_ro=%s keys_own=%u keys_foreign=%u stale_cache=%d",
-		  !!pr->cfg.key, state_word(view), pr->cfg.key, pr->type, room->holder,
+		  !!pr->cfg.key, state_word(view), pr->cfg.key,
+		  pr->state == PR_STATE_FREE ? pr->cfg.type : pr->type, room->holder,
 		  pr->seen_valid ? pr->seen.generation : 0, view->openers,
 		  room->session, view->gate ? "open" : "closed", room->open,
 		  room->open_ro, pr->keys_own, pr->keys_foreign, view->stale_cache);
@@ -169,12 +170,11 @@ static void info_path(struct target *t, struct target_path *path,
 
 static void print_info(struct target *t, struct line *line)
 {
-	struct status_room *room = kmalloc(sizeof(*room), GFP_KERNEL);
+	/* Who asks may be the one to reinstate the path that dirty pages wait for. */
+	struct status_room *room = kmalloc(sizeof(*room), GFP_NOIO | __GFP_NOFAIL);
 	unsigned int n;
 	u32 g, i;
 
-	if (!room)
-		return;
 	n = print_pr(t, room);
 	line_print(line, "%u %u %u %s 0 %u %d", n + 2, parked_count(t),
 		   t->activation ? activation_tries(t->activation) : 0, room->words,

@@ -412,7 +412,11 @@ int route_end_io(struct dm_target *ti, struct bio *bio, blk_status_t *error)
 	}
 	if (!blk_path_error(*error) || *error == BLK_STS_AGAIN)
 		return DM_ENDIO_DONE;
-	lun_path_fail(t->lun, path->lun_path, "I/O error");
+	/* Read-ahead is not repeated below: its error says little of the path. */
+	if (io->opf & REQ_RAHEAD)
+		io->opf &= ~REQ_RAHEAD;
+	else
+		lun_path_fail(t->lun, path->lun_path, "I/O error");
 	rewind_bio(bio);
 	park(t, &t->parked, bio, 0);
 	return DM_ENDIO_INCOMPLETE;
@@ -602,7 +606,7 @@ static void rebuild(struct target *t)
  */
 static unsigned long limit_queueing(struct target *t)
 {
-	unsigned long limit = READ_ONCE(queue_if_no_path_timeout_secs) * HZ;
+	unsigned long limit = (unsigned long)READ_ONCE(queue_if_no_path_timeout_secs) * HZ;
 	bool usable = usable_paths(t, -1), over = false;
 	unsigned long flags, left = 0;
 

@@ -21,6 +21,8 @@
  * stand between dirty pages and the disk.
  */
 static struct workqueue_struct *scsi_cmd_wq;
+/* Apart: failed paths, of which a host may lose hundreds at once, hold up nobody. */
+static struct workqueue_struct *scsi_check_wq;
 
 /**
  * scsi_cmd_init - module start
@@ -29,8 +31,15 @@ static struct workqueue_struct *scsi_cmd_wq;
  */
 int scsi_cmd_init(void)
 {
-	scsi_cmd_wq = alloc_workqueue("prmpath_cmd", WQ_UNBOUND | WQ_MEM_RECLAIM, 0);
-	return scsi_cmd_wq ? 0 : -ENOMEM;
+	scsi_cmd_wq = alloc_workqueue("prmpath_cmd", WQ_UNBOUND | WQ_MEM_RECLAIM, WQ_MAX_ACTIVE);
+	if (!scsi_cmd_wq)
+		return -ENOMEM;
+	scsi_check_wq = alloc_workqueue("prmpath_check", WQ_UNBOUND, 0);
+	if (!scsi_check_wq) {
+		destroy_workqueue(scsi_cmd_wq);
+		return -ENOMEM;
+	}
+	return 0;
 }
 
 /**
@@ -41,6 +50,7 @@ int scsi_cmd_init(void)
  */
 void scsi_cmd_exit(void)
 {
+	destroy_workqueue(scsi_check_wq);
 	destroy_workqueue(scsi_cmd_wq);
 }
 
@@ -50,6 +60,11 @@ static void decode_result(struct scsi_cmd *cmd, int result,
 	struct pr_result *r = &cmd->result;
 
 	memset(r, 0, sizeof(*r));
+	if (result == -ENOMEM) {
+		/* Nothing was sent, and the path is not to blame. */
+		r->status = SAM_STAT_BUSY;
+		return;
+	}
 	if (result < 0 || host_byte(result) != DID_OK) {
 		r->host_failed = true;
 		return;
@@ -160,5 +175,6 @@ int scsi_cmd_grow(struct scsi_cmd *cmd, u32 size)
 void scsi_cmd_start(struct scsi_cmd *cmd)
 {
 	__module_get(THIS_MODULE);
-	WARN_ON_ONCE(!queue_work(scsi_cmd_wq, &cmd->work));
+	WARN_ON_ONCE(!queue_work(cmd->action == PR_ACT_COUNT ? scsi_check_wq : scsi_cmd_wq,
+				 &cmd->work));
 }

@@ -555,6 +555,112 @@ static void admitted_beside_a_foreign_key(void **state)
 	assert_int_equal(pr_admitted(&a->lun), 3);
 }
 
+/* Rule 6.3: a release that is due for a command of the past spares a newer session. */
+static void late_release(void **state)
+{
+	u32 sent;
+
+	(void)state;
+	owner(a, 0);
+	sent = sim_sent_out(target);
+	pw_prepare(a, PR_OP_CLOSE);
+	a->op.late = true;
+	assert_int_equal(pw_run(a), 0);
+	assert_state(a, PR_STATE_OWNER);
+	assert_true(a->lun.opened);
+	assert_holder(KA);
+	assert_int_equal(sim_sent_out(target), sent);
+}
+
+/* Rule 6.3: what a REGISTER of the past did on a fenced host is undone, sooner or later. */
+static void registered_after_the_fence(void **state)
+{
+	unsigned int silent;
+
+	(void)state;
+	for (silent = 0; silent < 2; silent++) {
+		two_hosts_with(2);
+		owner(a, 0);
+		assert_int_equal(pw_open(b, FORCED), 0);
+		pw_do(a, PR_OP_WATCH, 0);
+		assert_state(a, PR_STATE_FENCED);
+		assert_int_equal(raw_out(a->nexus[1], PR_ACT_REGISTER, 0, 0, KA), 0);
+		a->lun.doubt |= 2;
+		a->want_configure |= 2;
+		if (silent)
+			dead(a, 1);
+		assert_true(pw_background_start(a));
+		while (pw_step(a))
+			;
+		assert_state(a, PR_STATE_FENCED);
+		assert_int_equal(sim_registrations(target, KA), silent);
+		sim_path_state(target, a->nexus[1], SIM_PATH_UP);
+		a->want_configure = 0;
+		pw_close(a);
+		pw_settle(a);
+		assert_int_equal(sim_registrations(target, KA), 0);
+		assert_holder(KB);
+	}
+}
+
+/* Rule 5.11: whoever looks after a dead path leaves the generation alone. */
+static void dead_path_costs_no_generation(void **state)
+{
+	u32 generation;
+
+	(void)state;
+	owner(a, 0);
+	pw_path_fail(a, 1);
+	dead(a, 1);
+	generation = target->generation;
+	assert_int_equal(pw_do(a, PR_OP_ADMIT, 2), -EIO);
+	assert_int_equal(target->generation, generation);
+	assert_state(a, PR_STATE_OWNER);
+}
+
+/* Rule 5.4: a conflict that a path cannot explain any more keeps nobody waiting. */
+static void conflict_of_a_dead_path(void **state)
+{
+	(void)state;
+	two_hosts_with(3);
+	owner(a, 0);
+	pw_path_fail(a, 1);
+	dead(a, 1);
+	pw_conflict(a, 1);
+	pw_path_fail(a, 2);
+	pw_path_back(a, 2);
+	pw_settle(a);
+	assert_int_equal(a->conflicts, 0);
+	assert_int_equal(pr_admitted(&a->lun), 5);
+	/* One that answers, but proves nothing, carries no I/O either. */
+	target->quirks |= SIM_STANDBY_REFUSES;
+	sim_alua_state(target, a->nexus[2], SIM_ALUA_STANDBY);
+	pw_conflict(a, 2);
+	assert_true(pw_background_start(a));
+	while (pw_step(a))
+		;
+	assert_int_equal(a->conflicts, 0);
+	assert_int_equal(pr_admitted(&a->lun), 1);
+	sim_alua_state(target, a->nexus[2], SIM_ALUA_OPTIMIZED);
+	pw_settle(a);
+	assert_int_equal(pr_admitted(&a->lun), 5);
+}
+
+/* Rule 5.10: a port of a protocol that we do not know of ourselves is nobody's proof. */
+static void ports_of_two_protocols(void **state)
+{
+	(void)state;
+	owner(a, 0);
+	a->lun.ports = 1;
+	a->lun.port[0].protocol = 5;
+	pw_path_fail(a, 0);
+	pw_path_fail(a, 1);
+	pw_path_back(a, 0);
+	pw_settle(a);
+	assert_state(a, PR_STATE_OWNER);
+	assert_int_equal(pr_admitted(&a->lun), 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -579,6 +685,11 @@ int main(void)
 		cmocka_unit_test(standby_joins_later),
 		cmocka_unit_test(refused_in_conflict),
 		cmocka_unit_test_setup(admitted_beside_a_foreign_key, two_hosts),
+		cmocka_unit_test_setup(late_release, two_hosts),
+		cmocka_unit_test(registered_after_the_fence),
+		cmocka_unit_test_setup(dead_path_costs_no_generation, two_hosts),
+		cmocka_unit_test(conflict_of_a_dead_path),
+		cmocka_unit_test_setup(ports_of_two_protocols, two_hosts),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
