@@ -508,6 +508,27 @@ def activation_idle(t):
     same(two.state(), 'optimized', 'activated by I/O')
 
 
+@case(topology='tcm_loop', rules=['5.2', '5.12'])
+def standby_comes_back(t):
+    """path_check: a path in standby works where a handler can activate it, and only there"""
+    first, second = t.a.paths
+    PortGroup(t, first, 'optimized')
+    PortGroup(t, second, 'standby')
+    for handler, letter in ('alua', 'A'), ('', 'F'):
+        mp = create(t, rr(first), rr(second), features='path_check 1', handler=handler)
+        expect(mp.message('fail_path', second.number)[0] == 0, 'fail_path')
+        if handler:
+            poll(lambda mp=mp: mp.status()['paths'][second.number]['active'], 15, 'it comes back')
+        else:
+            # The checker has been there when a path that works is back.
+            for _ in range(2):
+                expect(mp.message('fail_path', first.number)[0] == 0, 'fail_path')
+                poll(lambda mp=mp: mp.status()['paths'][first.number]['active'], 15, 'the other one')
+        active = mp.status()['paths'][second.number]['active']
+        expect(active == (letter == 'A'), f'handler {handler!r}: {mp.status()}')
+        mp.remove()
+
+
 @case(topology='tcm_loop', rules=['5.12'])
 def activation_fails(t):
     """alua: a path that cannot be activated fails, and I/O goes on in the other group"""

@@ -191,6 +191,30 @@ def stale_cache(t):
     expect(mp.status()['stale_cache'] == '0', mp.status())
 
 
+# Reads, has the LUN change, reads again, starts a session, and reads what there is now.
+OWN_PAGES = """python3 -c "
+import fcntl, os, struct, subprocess
+fd = os.open('%s', os.O_RDWR | os.O_NONBLOCK)
+seen = [os.pread(fd, 1, 0)[0]]
+subprocess.run('yes b | tr -d [:space:] | dd of=%s bs=4k count=1 iflag=fullblock oflag=direct '
+               'conv=notrunc', shell=True, check=True, stderr=subprocess.DEVNULL)
+seen.append(os.pread(fd, 1, 0)[0])
+fcntl.ioctl(os.open('/dev/prmpath-control', os.O_RDONLY), 1 << 30 | 16 << 16 | 0xdb << 8 | 1,
+            struct.pack('=iIQ', fd, 0, 0))
+seen.append(os.pread(fd, 1, 0)[0])
+print(*seen)
+" """
+
+
+@case(topology='tcm_loop', rules=['4.7', '2.2'])
+def stale_cache_of_its_own(t):
+    """an extended open drops what its own descriptor has read before"""
+    mp = ready(t)
+    check_write(t.a, t.a.paths[0], 0x61)
+    out = t.a.check(OWN_PAGES % (mp, t.a.paths[1]))
+    expect(out.split() == ['97', '97', '98'], f'read: {out}')
+
+
 @case(topology='tcm_loop', rules=['4.7', '5.1'])
 def stale_dirty(t):
     """pages dirtied by a bypass writer do not land when a session starts"""

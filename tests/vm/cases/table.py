@@ -45,6 +45,24 @@ def key_while_open(t):
     expect(mp.status()['state'] == 'retained', mp.status())
 
 
+@case(topology='tcm_loop', rules=['4.8', '5.9'])
+def key_of_a_loaded_table(t):
+    """opened between load and resume, the key stays until the last close, and changes then"""
+    mp = ready(t)
+    t.a.check(f'dmsetup load mp0 --table "{t.a.table("pr_key 0xa2")}"')
+    holder = hold(t, t.a, mp)
+    t.a.check('dmsetup resume mp0')
+    logged(t, 'mp0 (dm-', 'pr_key stays as it was until the device is closed')
+    check_write(t.a, mp, 0x42)
+    state = t.a.pr_state()
+    expect((state.holder, state.keys) == (0xa1, [0xa1, 0xa1]), f'while open: {state}')
+    close(holder)
+    poll(lambda: t.a.pr_state().keys == [0xa2, 0xa2], 15, 'the new key on both paths')
+    mp.wait_status(state='free', key='0x00000000000000a2')
+    hold(t, t.a, mp)
+    expect(t.a.pr_state().holder == 0xa2, t.a.pr_state())
+
+
 @case(topology='tcm_loop', rules=['4.8'])
 def key_added_while_open(t):
     """PR cannot be switched on under openers, but it can on an idle device"""
