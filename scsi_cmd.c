@@ -34,7 +34,7 @@ int scsi_cmd_init(void)
 	scsi_cmd_wq = alloc_workqueue("prmpath_cmd", WQ_UNBOUND | WQ_MEM_RECLAIM, WQ_MAX_ACTIVE);
 	if (!scsi_cmd_wq)
 		return -ENOMEM;
-	scsi_check_wq = alloc_workqueue("prmpath_check", WQ_UNBOUND, 0);
+	scsi_check_wq = alloc_workqueue("prmpath_check", WQ_UNBOUND | WQ_MEM_RECLAIM, 0);
 	if (!scsi_check_wq) {
 		destroy_workqueue(scsi_cmd_wq);
 		return -ENOMEM;
