@@ -503,6 +503,14 @@ static void no_joining_of_a_revoke(void **state)
 	assert_false(pr_gate_open(&a->lun));
 }
 
+/* One operation of what is due. */
+static void background_once(struct pw_host *h)
+{
+	assert_true(pw_background_start(h));
+	while (pw_step(h))
+		;
+}
+
 /* Rule 5.3: paths that could not join when others did are not forgotten. */
 static void standby_joins_later(void **state)
 {
@@ -515,9 +523,7 @@ static void standby_joins_later(void **state)
 	sim_alua_state(target, a->nexus[2], SIM_ALUA_STANDBY);
 	pw_path_back(a, 1);
 	pw_path_back(a, 2);
-	assert_true(pw_background_start(a));
-	while (pw_step(a))
-		;
+	background_once(a);
 	assert_int_equal(pr_admitted(&a->lun), 3);
 	sim_alua_state(target, a->nexus[2], SIM_ALUA_OPTIMIZED);
 	pw_settle(a);
@@ -593,9 +599,7 @@ static void registered_after_the_fence(void **state)
 		a->want_configure |= 2;
 		if (silent)
 			dead(a, 1);
-		assert_true(pw_background_start(a));
-		while (pw_step(a))
-			;
+		background_once(a);
 		assert_state(a, PR_STATE_FENCED);
 		assert_int_equal(sim_registrations(target, KA), silent);
 		sim_path_state(target, a->nexus[1], SIM_PATH_UP);
@@ -642,9 +646,7 @@ static void conflict_of_a_dead_path(void **state)
 	target->quirks |= SIM_STANDBY_REFUSES;
 	sim_alua_state(target, a->nexus[2], SIM_ALUA_STANDBY);
 	pw_conflict(a, 2);
-	assert_true(pw_background_start(a));
-	while (pw_step(a))
-		;
+	background_once(a);
 	assert_int_equal(a->conflicts, 0);
 	assert_int_equal(pr_admitted(&a->lun), 1);
 	sim_alua_state(target, a->nexus[2], SIM_ALUA_OPTIMIZED);
