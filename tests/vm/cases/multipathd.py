@@ -24,7 +24,12 @@ def uptime(vm):
 
 def quiet(mp):
     """Over several rounds of the checkers no table is loaded and no uevent sent."""
-    before = mp.loads()
+    def told():
+        """Events of what was just done follow it."""
+        loads = mp.loads()
+        mp.host.check('udevadm settle')
+        return loads if mp.loads() == loads else None
+    before = poll(told, 15, 'the events of what was done are over')
     mp.daemon.checks()
     expect(mp.loads() == before, f'(tables, uevents) {before} became {mp.loads()}: {mp.daemon.log()}')
 
