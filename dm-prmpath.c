@@ -595,10 +595,19 @@ static int message_options_once(struct target *t, const struct message *message,
 	return set_options(t, argv[1], true);
 }
 
+/* A suspend that has begun, and not ended, would wait for it with I/O held back. */
+static int command(struct target *t, const struct message *message, char *result,
+		   unsigned int max)
+{
+	if (READ_ONCE(t->suspending) && !dm_suspended(t->ti))
+		return -EAGAIN;
+	return lun_command(t->lun, message->how, result, max);
+}
+
 static int message_look(struct target *t, const struct message *message, char **argv,
 			char *result, unsigned int max)
 {
-	int r = lun_command(t->lun, message->how, result, max);
+	int r = command(t, message, result, max);
 
 	return r ? r : 1;	/* 1: there is text to return */
 }
@@ -619,7 +628,7 @@ static int message_answers(struct target *t, const struct message *message, char
 static int message_command(struct target *t, const struct message *message, char **argv,
 			   char *result, unsigned int max)
 {
-	return lun_command(t->lun, message->how, NULL, 0);
+	return command(t, message, NULL, 0);
 }
 
 static int message_clear(struct target *t, const struct message *message, char **argv,

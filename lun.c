@@ -186,6 +186,7 @@ struct lun_told {
  * @suspends: how often a suspend began
  * @active: a table was live at least once
  * @announced: registered paths that were reported
+ * @announced_refused: likewise, refused ones
  * @word: events that were not told yet
  * @words: entries in @word
  * @told: what the client knows
@@ -244,6 +245,7 @@ struct lun {
 	unsigned int suspends;
 	bool active;
 	u64 announced;
+	u64 announced_refused;
 	struct lun_word word[LUN_WORDS];
 	unsigned int words;
 	struct lun_told told;
@@ -324,6 +326,7 @@ static void forget_bits(struct lun *lun, int index)
 	if (lun->pr.holder == index)
 		lun->pr.holder = PR_NO_PATH;
 	lun->announced &= ~bit;
+	lun->announced_refused &= ~bit;
 	lun->conflicts &= ~bit;
 	lun->want_admit &= ~bit;
 	lun->admit_later &= ~bit;
@@ -562,6 +565,9 @@ static void announce(struct lun *lun, struct lun_op *op)
 	registered = lun->pr.registered & lun->members;
 	refused = lun->pr.refused & op->pr.paths & lun->members;
 	lun->announced = registered;
+	lun->announced_refused &= lun->pr.refused;
+	refused &= ~lun->announced_refused;
+	lun->announced_refused |= refused;
 	for (i = 0; i < ARRAY_SIZE(events); i++)
 		if (op->pr.events & events[i].bit)
 			say(lun, events[i].name, NULL);
@@ -718,8 +724,16 @@ static void command_done(struct scsi_cmd *cmd)
 	if (orphan)
 		late = settle_orphan(lun, path);
 	/* Where the worker waits, the path is busy until it has the outcome. */
-	if (!p->waiting)
+	if (!p->waiting) {
 		clear_bit(LUN_PATH_BUSY, &path->flags);
+		/* Nobody could ask for its registration meanwhile. */
+		if (lun->pr.state == PR_STATE_OWNER && !path_flag(path, LUN_PATH_FAILED) &&
+		    (lun->members & path_bit(p->index) &
+		     ~(proven_paths(lun) | lun->pr.refused))) {
+			lun->want_admit |= path_bit(p->index);
+			kick(lun);
+		}
+	}
 	refresh_masks(lun);
 	/* Orders the outcome before the worker's look at it. */
 	smp_store_release(&p->waiting, false);
@@ -1315,7 +1329,8 @@ static void follow_up(struct lun *lun, struct lun_op *op)
 		break;
 	case PR_OP_CONFIGURE:
 		/* Proven ones too: what was to be read after that was not. */
-		left = unsettled ? op->pr.paths : op->pr.paths & lun->pr.doubt;
+		left = unsettled ? op->pr.paths :
+				   op->pr.paths & lun->pr.doubt & ~failed_paths(lun);
 		if (left & lun->members) {
 			lun->want_configure |= left & lun->members;
 			lun->configure_at = jiffies + msecs_to_jiffies(CONFIGURE_RETRY_MS);
