@@ -164,7 +164,7 @@ check: guests debug-guests
 guests-cluster: guests
 	scripts/guest-image --cluster $(LINES)
 
-check-long: guests-packages guests-cluster debug-guests
+check-long: guests-packages guests-cluster guests-secureboot debug-guests
 	+$(MAKE) --no-print-directory $(UNIT_TESTS) model fuzz-programs
 	DEBUG_KERNELS="$(DEBUG_KERNELS)" tests/run unit proof vm long debug
 
