@@ -11,7 +11,7 @@ import shutil
 import subprocess
 import tempfile
 
-from cases import MODULE, TOPOLOGIES, Single, Topology, case, expect, module_path, poll
+from cases import MODULE, TOPOLOGIES, Single, TcmLoop, Topology, case, expect, module_path, poll
 from harness import CACHE, ROOT, Vm
 from steps import PRMPATH
 
@@ -160,4 +160,13 @@ def enrolled(t):
     vm.check(f'insmod {good}')
     out = vm.check(f'{PRMPATH} doctor')
     expect('the module is signed; Secure Boot is on' in out and 'problem' not in out, out)
+    # Nothing that it does is locked down.
+    lun = TcmLoop(vm, hosts=('a', 'b'))
+    a, b = lun.hosts
+    device = a.prmpath(features='pr_key 0xa1')
+    device.wait_status(keys_own=2)
+    out = vm.check(f'{PRMPATH} open --single {device} -- sg_persist -n --in --read-reservation {b.paths[0]}')
+    expect('Key=0xa1' in out, out)
+    device.remove()
+    lun.remove()
     vm.check(f'rmmod {MODULE}')
