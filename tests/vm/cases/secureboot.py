@@ -24,8 +24,8 @@ PASSWORD = 'mok'
 MOKMANAGER = (
     ('Press any key', ['ret']),
     ('Enroll MOK', ['down', 'ret']),
-    ('Continue', ['down', 'ret']),
-    ('Enroll the key', ['down', 'ret']),
+    ('View key', ['down', 'ret']),                 # Continue
+    ('Enroll the key', ['down', 'ret']),           # Yes
     ('Password:', [*PASSWORD, 'ret']),
     ('Reboot', ['ret']),
 )
@@ -114,21 +114,23 @@ def equip(vm):
 
 
 def signed(t, name):
-    """The module, signed as README.md tells, by a key made as it tells; where the guest has it, and the certificate."""
+    """Where the guest has the module, signed as README.md tells by a key made so; and the certificate."""
     text = (ROOT / 'README.md').read_text()
     make_key = re.search(r'^    (openssl req .*?mok\.der)$', text, re.M | re.S).group(1)
     sign = re.search(r'make sign .*?mok\.der', text).group()
-    build = pathlib.Path(f'build/{t.kernel}/signed-{name}')
-    keys = tempfile.mkdtemp(prefix='prm-keys-')
-    t.cleanup(shutil.rmtree, keys)
+    build = f'build/{t.kernel}/signed-{name}'
     (ROOT / build).mkdir(exist_ok=True)
     shutil.copy(ROOT / module_path(t.kernel).removeprefix('/prm/'), ROOT / build / 'dm-prmpath.ko')
-    for command, folder in ((make_key, keys),
-                            (f'{sign.replace("=mok", f"={keys}/mok")} KVER={t.kernel} BUILD={build}', ROOT)):
-        done = subprocess.run(command, shell=True, cwd=folder, text=True, check=False,
+    with tempfile.TemporaryDirectory(prefix='prm-keys-') as keys:
+        script = f"""set -e
+            cd {keys}
+            {make_key}
+            cd {ROOT}
+            {sign.replace("=mok", f"={keys}/mok")} KVER={t.kernel} BUILD={build}"""
+        done = subprocess.run(script, shell=True, text=True, check=False,
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-        expect(done.returncode == 0, f'{command}: {done.stdout}')
-    return f'/prm/{build}/dm-prmpath.ko', pathlib.Path(keys, 'mok.der').read_bytes()
+        expect(done.returncode == 0, f'{script}: {done.stdout}')
+        return f'/prm/{build}/dm-prmpath.ko', pathlib.Path(keys, 'mok.der').read_bytes()
 
 
 def refused(vm, module, why):
