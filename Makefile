@@ -11,7 +11,7 @@
 #				check-long: all
 # make install-system		udev rules and units for systemd; install-dkms: sources for DKMS
 # make deb			Debian packages, into build/deb; guests-packages: what their tests need
-# make sign KEY= CERT=		signs the module for Secure Boot
+# make sign KEY= CERT=		signs the module for Secure Boot; guests-secureboot: what its tests need
 # make torture			two hosts, one LUN, all that can happen to them (SECONDS= SEED=)
 # make check-debug		cases and storms on kernels that check everything
 # make coverage			lines and branches that the tests reach
@@ -164,7 +164,7 @@ check: guests debug-guests
 guests-cluster: guests
 	scripts/guest-image --cluster $(LINES)
 
-check-long: guests-packages guests-cluster debug-guests
+check-long: guests-packages guests-cluster guests-secureboot debug-guests
 	+$(MAKE) --no-print-directory $(UNIT_TESTS) model fuzz-programs
 	DEBUG_KERNELS="$(DEBUG_KERNELS)" tests/run unit proof vm long debug
 

@@ -40,4 +40,8 @@ deb: deps
 guests-packages: guests deb
 	scripts/guest-image --packages $(LINES)
 
-.PHONY: install-system install-dkms sign deb guests-packages
+# And in tests/vm/cases/secureboot.py.
+guests-secureboot: guests
+	scripts/kernels secureboot
+
+.PHONY: install-system install-dkms sign deb guests-packages guests-secureboot

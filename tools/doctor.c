@@ -73,7 +73,8 @@ static void found(struct findings *f, enum level how, const char *subject,
  */
 
 #define SECURE_BOOT	"firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c"
-#define SIGN_CURE	"sign dm-prmpath.ko with a key that 'mokutil --import' has enrolled"
+#define SIGN_CURE	"sign dm-prmpath.ko with a key that 'mokutil --import' has enrolled: " \
+			"prmpath-boot(7)"
 
 /* Four bytes of attributes, then the value. */
 static bool secure_boot(void)
@@ -95,6 +96,7 @@ static bool secure_boot(void)
 static void check_module(struct findings *f)
 {
 	struct prm_ioc_version version;
+	bool secure = secure_boot();
 
 	if (!prm_module_version(&version)) {
 		if (version.abi == PRM_ABI_VERSION)
@@ -108,10 +110,10 @@ static void check_module(struct findings *f)
 		return;
 	}
 	if (errno == ENODEV)
-		found(f, LEVEL_PROBLEM, "module", secure_boot() ?
+		found(f, LEVEL_PROBLEM, "module", secure ?
 		      "'modprobe dm-prmpath'; if the key is rejected, " SIGN_CURE :
 		      "'modprobe dm-prmpath'; if it is not found, 'make install' for this kernel",
-		      "dm-prmpath is not loaded");
+		      "dm-prmpath is not loaded%s", secure ? "; Secure Boot is on" : "");
 	else
 		found(f, LEVEL_PROBLEM, "module", "run it as root",
 		      "dm-prmpath cannot be asked: %s", strerrordesc_np(errno));

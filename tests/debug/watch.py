@@ -14,8 +14,8 @@ OURS = re.compile(r'\[dm_prmpath\]|\b0xffffffffc[0-9a-f]{7}\b')
 SCAN_DEADLINE = 300
 # A debug kernel takes this many times longer.
 SLOWNESS = 4
-# Their images belong to Debian's kernels.
-IMAGES = {'packages', 'cluster'}
+# Their images belong to Debian's kernels, or Debian has signed those.
+IMAGES = {'packages', 'cluster', 'secureboot'}
 # What a short run has: each way through the locks and the memory at least once.
 SHORT_FORM = {
     'fencing.latch',

@@ -1137,7 +1137,12 @@ static void test_doctor(void **state)
 	sysfs_write("OE\n", "module/dm_prmpath/taint");
 	check_run(ARGS("doctor", "mpa"), 1, "the module is not signed", "");
 	kernel.control_errno = ENOENT;
-	check_run(ARGS("doctor", "mpa"), 1, "dm-prmpath is not loaded", "");
+	check_run(ARGS("doctor", "mpa"), 1, "dm-prmpath is not loaded\n", "");
+	/* Four bytes of attributes, then the value. */
+	sysfs_write("attr\1", "firmware/efi/efivars/SecureBoot-"
+		    "8be4df61-93ca-11d2-aa0d-00e098032b8c");
+	check_run(ARGS("doctor", "mpa"), 1, "dm-prmpath is not loaded; Secure Boot is on\n", "");
+	assert_non_null(strstr(output, "mokutil --import"));
 	check_run(ARGS("key", "unset"), 0, "", "");
 }
 

@@ -240,7 +240,7 @@ class Vm:
                 self.agent = connect(self.dir / 'agent')
                 threading.Thread(target=self.receive, daemon=True).start()
                 self.qmp = Qmp(self.dir / 'qmp')
-                ready.wait(BOOT_DEADLINE)
+                self.booting(ready)
             except (Failed, OSError) as error:
                 self.kill()
                 raise GuestError(f'{self.name}: no boot: {error}\n'
@@ -255,22 +255,32 @@ class Vm:
             self.check(' && '.join(script))
         return self
 
+    def booting(self, ready):
+        """Power is on; ready ends when the agent answers."""
+        ready.wait(BOOT_DEADLINE)
+
+    def cmdline(self):
+        return ('console=ttyS0 loglevel=5 panic=-1 oops=panic panic_on_warn=0 '
+                'mitigations=off nokaslr no_timer_check random.trust_cpu=on audit=0 '
+                'net.ifnames=0 rcupdate.rcu_cpu_stall_timeout=120 '
+                f'prm.name={self.name} {self.words}')
+
+    def firmware(self):
+        """What boots it, and its console."""
+        kernel = CACHE / 'kernels' / self.kernel
+        return ['-machine', 'q35', '-kernel', kernel / 'vmlinuz', '-initrd', kernel / 'initramfs',
+                '-append', self.cmdline(), '-serial', f'file:{self.console_path}']
+
     def command(self):
         kernel = CACHE / 'kernels' / self.kernel
         links = [option for wire, end in self.links for option in wire.options(end)]
         disks = [option for image in (CACHE / f'image/{self.image}.squashfs', kernel / 'modules.squashfs')
                  for option in ('-drive', f'file={image},format=raw,if=virtio,readonly=on')]
         return ['setpriv', '--pdeathsig', 'KILL', 'qemu-system-x86_64',
-                '-machine', 'q35', '-accel', f'tcg,thread={"single" if self.icount else "multi"},tb-size=256',
+                '-accel', f'tcg,thread={"single" if self.icount else "multi"},tb-size=256',
                 *(['-icount', 'shift=0,sleep=off'] if self.icount else []), '-cpu', 'qemu64,+rdrand',
                 '-smp', str(self.cpus), '-m', str(self.mem),
-                '-nodefaults', '-display', 'none', '-no-reboot',
-                '-kernel', kernel / 'vmlinuz', '-initrd', kernel / 'initramfs',
-                '-append', 'console=ttyS0 loglevel=5 panic=-1 oops=panic panic_on_warn=0 '
-                           'mitigations=off nokaslr no_timer_check random.trust_cpu=on audit=0 '
-                           'net.ifnames=0 rcupdate.rcu_cpu_stall_timeout=120 '
-                           f'prm.name={self.name} {self.words}',
-                '-serial', f'file:{self.console_path}',
+                '-nodefaults', '-display', 'none', '-no-reboot', *self.firmware(),
                 '-qmp', f'unix:{self.dir}/qmp,server=on,wait=off',
                 '-device', 'virtio-serial-pci',
                 '-chardev', f'socket,id=agent,path={self.dir}/agent,server=on,wait=off',
