@@ -207,6 +207,8 @@ class Vm:
     and DKMS; words: more of the kernel's command line.
     """
 
+    boot_lock = 'boot.lock'
+
     def __init__(self, kernel, name='vm', cpus=1, mem=640, links=(), icount=False, image='root',
                  words=''):
         self.kernel, self.name, self.cpus, self.mem, self.links = kernel, name, cpus, mem, links
@@ -230,7 +232,7 @@ class Vm:
         self.lock = threading.Lock()
         ready = Job(self, 0, 'boot')
         self.jobs[0] = ready
-        with open(CACHE / 'boot.lock', 'w') as lock:
+        with open(CACHE / self.boot_lock, 'w') as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             self.process = subprocess.Popen(self.command(), stdin=subprocess.DEVNULL,
                                             stdout=open(self.dir / 'qemu.log', 'w'),

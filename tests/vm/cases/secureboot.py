@@ -34,6 +34,8 @@ MOKMANAGER = (
 class SecureVm(Vm):
     """A guest with a flash of its own, that boots from a disk as hardware does."""
     dialogue = ()
+    # Its boots take minutes, and others need not wait for them.
+    boot_lock = 'boot-firmware.lock'
 
     def __init__(self, *args, **options):
         super().__init__(*args, **options)
