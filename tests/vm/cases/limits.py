@@ -257,7 +257,8 @@ def protection(t):
         # Refused by the transport when it was prepared already: one in three on the first path.
         inject = f'/sys/kernel/debug/scsi_debug/{debug.address(first)}/error'
         for code in 0x2a, 0x28:
-            t.a.check(f'echo "2 -1 {code:#x} 0xf 0 0 0 0 0" > {inject}')
+            # udev must not be the one to meet it.
+            t.a.check(f'udevadm settle; echo "2 -1 {code:#x} 0xf 0 0 0 0 0" > {inject}')
             run(4 + code)
             expect(not mp.status()['paths'][first.number]['active'], f'{code:#x}: {first} has not failed')
             expect(mp.message('reinstate_path', first.number)[0] == 0, 'reinstate_path')
