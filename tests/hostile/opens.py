@@ -325,6 +325,8 @@ class Run:
         """One open of a row; returns the seconds that it took."""
         wanted = row['ends'][option]
         expect(poll(lambda: device.status()['opens'] == '0'), 'opens:', device.status())
+        # A command without an answer keeps its path until the midlayer ends it.
+        expect(poll(lambda: not self.target.state()['waiting'], 60), 'commands of the open before')
         expect(poll(device.paths_work, 60), 'paths after the open before:', device.line())
         self.prepare(row)
         before = self.truth()
