@@ -214,10 +214,11 @@ class Map(Mapped):
 class Fio:
     """fio that writes, reads back and compares, until it is told to stop.
 
-    It opens the device anew for each round, so a session is held around it.
+    It opens the device anew for each round of size MiB, so a session is held around it,
+    and each time udev has something to say.
     """
 
-    def __init__(self, t, device, offset=0):
+    def __init__(self, t, device, offset=0, size=4):
         self.device = device
         self.vm = device.host.vm
         self.session = hold(t, device).opened()
@@ -225,7 +226,7 @@ class Fio:
         self.stat = f'/sys/block/{name}/stat'
         self.job = self.vm.spawn(
             f'exec fio --name=data --filename={device} --offset={offset} --direct=1 '
-            '--rw=randwrite --bs=4k --size=4m --loops=100000 --rate_iops=,100 '
+            f'--rw=randwrite --bs=4k --size={size}m --loops=100000 --rate_iops=,100 '
             '--verify=crc32c --verify_fatal=1 --verify_backlog=64')
         t.cleanup(self.job.kill)
         self.goes_on(more=1)

@@ -57,7 +57,8 @@ def appears(t):
     quiet(mp)
     session = hold(t, mp).opened()
     mp.owner()
-    fio = Fio(t, mp)
+    # A round of minutes: none ends while it has to be quiet.
+    fio = Fio(t, mp, size=40)
     quiet(mp)
     fio.goes_on()
     for path in t.a.paths:
