@@ -412,11 +412,7 @@ int route_end_io(struct dm_target *ti, struct bio *bio, blk_status_t *error)
 	}
 	if (!blk_path_error(*error) || *error == BLK_STS_AGAIN)
 		return DM_ENDIO_DONE;
-	/* Read-ahead is not repeated below: its error says little of the path. */
-	if (io->opf & REQ_RAHEAD)
-		io->opf &= ~REQ_RAHEAD;
-	else
-		lun_path_fail(t->lun, path->lun_path, "I/O error");
+	lun_path_fail(t->lun, path->lun_path, "I/O error");
 	rewind_bio(bio);
 	park(t, &t->parked, bio, 0);
 	return DM_ENDIO_INCOMPLETE;
