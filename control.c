@@ -55,7 +55,11 @@ static long control_open_file(struct file *file, const struct prm_ioc_open *args
 	if (!lun)
 		return -ENOTTY;
 
-	if (args->reserved || prm_options_check(args->options)) {
+	if (args->reserved) {
+		DMERR_LIMIT("%s: extended open: reserved field 0x%llx, expected 0",
+			    lun_name(lun), args->reserved);
+		r = -EINVAL;
+	} else if (prm_options_check(args->options)) {
 		DMERR_LIMIT("%s: extended open: options 0x%x, expected bits of 0x%x, bypass alone",
 			    lun_name(lun), args->options, PRM_OPEN_ALL);
 		r = -EINVAL;

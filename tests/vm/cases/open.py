@@ -110,6 +110,9 @@ def rights(t):
             ('', '/etc/passwd ro 0', 'ENOTTY')):
         out = t.a.check(f'{prefix}{EXTENDED_OPEN} {arguments}').strip()
         expect(out == wanted, f'{prefix}{arguments}: {out}, expected {wanted}')
+    for text in ('options 0x20, expected bits of 0x1f, bypass alone', 'options 0x11, expected',
+                 'reserved field 0x1, expected 0'):
+        logged(t, 'mp0 (dm-', f'extended open: {text}')
     expect(t.a.pr_state().holder is None and mp.status()['opens'] == '0', mp.status())
 
 
