@@ -321,13 +321,17 @@ class Run:
         expect(poll(lambda: device.status()['state'] in ('free', 'foreign')), 'closed:', device.status())
         expect(self.truth()[0] != K, 'closed:', self.truth())
 
-    def one(self, row, device, option):
-        """One open of a row; returns the seconds that it took."""
-        wanted = row['ends'][option]
+    def settled(self, device):
+        """Nothing of the open before is under way."""
         expect(poll(lambda: device.status()['opens'] == '0'), 'opens:', device.status())
         # A command without an answer keeps its path until the midlayer ends it.
         expect(poll(lambda: not self.target.state()['waiting'], 60), 'commands of the open before')
         expect(poll(device.paths_work, 60), 'paths after the open before:', device.line())
+
+    def one(self, row, device, option):
+        """One open of a row; returns the seconds that it took."""
+        wanted = row['ends'][option]
+        self.settled(device)
         self.prepare(row)
         before = self.truth()
         self.target('rules', rules=row['rules'])
@@ -361,17 +365,11 @@ class Run:
         return [word for word in row['words'] if word not in log.read()]
 
     def honest(self, row, device):
-        """The trouble is over: the device works."""
-        expect(poll(lambda: device.status()['opens'] == '0'), 'opens:', device.status())
+        """The trouble is over: the device works, and a path that was lost is registered no more."""
+        self.settled(device)
         if row['before']:
             self.prepare({'before': []})
-
-        def opened():
-            fd, code = device.open('forced')
-            return None if code == errno.ETIMEDOUT else (fd, code)
-        # A command without an answer keeps its path until the midlayer ends it.
-        patience = 60 if any(rule.get('mute') for rule in row['rules']) else 0
-        fd, code = poll(opened, patience) or (None, errno.ETIMEDOUT)
+        fd, code = device.open('forced')
         expect(code == 0, 'with an honest target again:', name_of(code))
         self.session(device, fd, 'forced')
 

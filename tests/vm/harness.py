@@ -345,6 +345,14 @@ class Vm:
     def alive(self):
         return self.process is not None and self.process.poll() is None
 
+    def cpu_seconds(self):
+        """Processor time that it has taken since power-on."""
+        try:
+            fields = pathlib.Path(f'/proc/{self.process.pid}/stat').read_text().rsplit(')', 1)[1].split()
+        except (AttributeError, OSError):
+            return 0
+        return (int(fields[11]) + int(fields[12])) / os.sysconf('SC_CLK_TCK')
+
     def kill(self):
         """Power off at once, as if the plug was pulled."""
         if self.process:

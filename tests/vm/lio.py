@@ -238,20 +238,31 @@ iface.initiatorname = {initiator(host)}
         echo InitiatorName={initiator(host)} > /etc/iscsi/initiatorname.iscsi
         modprobe iscsi_tcp
         pidof iscsid > /dev/null || iscsid''')
-    for p, portal in enumerate(portals):
-        node = f'iscsiadm -m node -T {target_name(p)} -p {portal}:3260 -I {host}'
-        vm.check(f'{node} -o new > /dev/null && {node} --login')
-    return [poll(lambda: iscsi_disk(vm, host, p), 20, f'disk of {host} path {p}')
-            for p in range(len(portals))]
+    new = [f'iscsiadm -m node -T {target_name(p)} -p {portal}:3260 -I {host} -o new > /dev/null'
+           for p, portal in enumerate(portals)]
+    vm.check(' && '.join([*new, f'iscsiadm -m node -I {host} --login']))
+
+    def disks():
+        found = iscsi_disks(vm, host)
+        return len(found) == len(portals) and [found[target_name(p)] for p in range(len(portals))]
+    return poll(disks, 20, f'disks of {host}')
+
+
+def iscsi_disks(vm, host):
+    """The disk at each target where host is logged in: {target's name: /dev/sdX}."""
+    out = vm.check(f'''for s in /sys/class/iscsi_session/session*; do
+            read -r name < $s/initiatorname && [ "$name" = {initiator(host)} ] &&
+                read -r name < $s/targetname || continue
+            for disk in $s/device/target*/*:0/block/*; do
+                [ ! -d $disk ] || echo $name /dev/${{disk##*/}}
+            done
+        done 2> /dev/null''')
+    return dict(line.split() for line in out.splitlines())
 
 
 def iscsi_disk(vm, host, path):
-    name = vm.run(f'''for s in /sys/class/iscsi_session/session*; do
-            [ "$(cat $s/targetname)" = {target_name(path)} ] || continue
-            [ "$(cat $s/initiatorname)" = {initiator(host)} ] || continue
-            ls $s/device/target*/*:0/block
-        done 2>/dev/null''')[1].strip()
-    return f'/dev/{name}' if name else None
+    """Or None."""
+    return iscsi_disks(vm, host).get(target_name(path))
 
 
 def logout(vm):
