@@ -1839,7 +1839,9 @@ static enum stage answer_watch_keys(struct pr_lun *lun, struct pr_op *op,
 	 */
 	if (!checked && !op->probed)
 		return ST_WATCH_PROBE;
-	set_baseline(lun, op);
+	/* What the probe could not ask, the next look asks. */
+	if (!op->unanswered)
+		set_baseline(lun, op);
 	return owner_verdict(lun, op);
 }
 
@@ -1853,15 +1855,20 @@ static bool ask_watch_probe(struct pr_lun *lun, struct pr_op *op,
 static enum stage answer_watch_probe(struct pr_lun *lun, struct pr_op *op,
 				     const struct pr_reply *reply)
 {
-	u64 asked = 0;
+	u64 good = reply->ended[PR_GOOD], asked = 0;
 	int class;
 
 	for (class = 0; class < PR_CLASS_COUNT; class++)
 		asked |= reply->ended[class];
 	note_proof(lun, reply);
-	/* A path that was away just now has an older proof only. */
-	op->configure = reply->ended[PR_CONFLICT] | (lun->registered & ~asked);
-	lun->registered &= asked;
+	/*
+	 * A path that was away just now, or could not say, has an older proof only.
+	 * While no path can say, K holds, and those that were asked go on.
+	 */
+	if (!good)
+		op->unanswered = asked & ~reply->ended[PR_CONFLICT];
+	op->configure = reply->ended[PR_CONFLICT] | (lun->registered & ~(good ? good : asked));
+	lun->registered &= good ? good : asked;
 	/* It may have been the holder: nobody is evicted before that is known. */
 	return reply->ended[PR_CONFLICT] ? ST_WATCH_READ : ST_WATCH_KEYS;
 }

@@ -654,6 +654,45 @@ static void conflict_of_a_dead_path(void **state)
 	assert_int_equal(pr_admitted(&a->lun), 5);
 }
 
+/* Rule 5.11: a path that cannot say whether it is registered carries no I/O beside one that can. */
+static void probe_without_an_answer(void **state)
+{
+	u32 generation;
+	int path;
+
+	(void)state;
+	target->quirks |= SIM_STANDBY_REFUSES;
+	owner(a, 0);
+	sim_forget_nexus(target, a->nexus[1]);
+	sim_alua_state(target, a->nexus[1], SIM_ALUA_STANDBY);
+	sim_attention(target, a->nexus[0], 0x2a, 0x03);
+	a->want_watch = true;
+	background_once(a);
+	assert_state(a, PR_STATE_OWNER);
+	assert_int_equal(pr_admitted(&a->lun), 1);
+	sim_alua_state(target, a->nexus[1], SIM_ALUA_OPTIMIZED);
+	pw_settle(a);
+	assert_int_equal(pr_admitted(&a->lun), 3);
+
+	/* No path can say: I/O goes on, and the next look asks again. */
+	for (path = 0; path < 2; path++)
+		sim_script(target, a->nexus[path], (struct sim_answer){
+			.cmd = SIM_REGISTER, .status = 0x02, .sense = { 0x02, 0x04, 0x0b } });
+	sim_attention(target, a->nexus[0], 0x2a, 0x03);
+	a->want_watch = true;
+	background_once(a);
+	assert_state(a, PR_STATE_OWNER);
+	assert_int_equal(pr_admitted(&a->lun), 3);
+	generation = target->generation;
+	a->want_watch = true;
+	background_once(a);
+	assert_int_not_equal(target->generation, generation);
+	generation = target->generation;
+	a->want_watch = true;
+	background_once(a);
+	assert_int_equal(target->generation, generation);
+}
+
 /* Rule 5.10: a port of a protocol that we do not know of ourselves is nobody's proof. */
 static void ports_of_two_protocols(void **state)
 {
@@ -697,6 +736,7 @@ int main(void)
 		cmocka_unit_test(registered_after_the_fence),
 		cmocka_unit_test_setup(dead_path_costs_no_generation, two_hosts),
 		cmocka_unit_test(conflict_of_a_dead_path),
+		cmocka_unit_test_setup(probe_without_an_answer, two_hosts),
 		cmocka_unit_test_setup(ports_of_two_protocols, two_hosts),
 	};
 
