@@ -394,6 +394,7 @@ class Vm:
         return None
 
 
+SPLIT = '===='
 PrState = collections.namedtuple('PrState', 'keys generation holder type')
 
 
@@ -404,14 +405,14 @@ def pr_state(vm, device):
     all-registrants types) or None; type: number or None. A unit attention that
     waits on that path is consumed.
     """
-    def read(action):
-        def attempt():
-            code, out = vm.run(f'sg_persist --no-inquiry --in {action} {device}')
-            return out if code == 0 else None
-        return poll(attempt, 5, f'sg_persist {action} {device} on {vm.name}')
+    ask = 'sg_persist --no-inquiry --in'
 
-    keys = read('--read-keys')
-    holder = read('--read-reservation')
+    def attempt():
+        code, out = vm.run(f'{ask} --read-keys {device} && echo {SPLIT} && '
+                           f'{ask} --read-reservation {device}')
+        return out.split(SPLIT) if code == 0 else None
+
+    keys, holder = poll(attempt, 5, f'sg_persist {device} on {vm.name}')
     generation = int(re.search(r'PR generation=0x([0-9a-f]+)', keys).group(1), 16)
     key = re.search(r'Key=0x([0-9a-f]+)', holder)
     kind = re.search(r'type: (.*)', holder)
@@ -430,13 +431,18 @@ PR_TYPES = {
 }
 
 
+def device_numbers(vm, devs):
+    """major:minor of each."""
+    return vm.check('cat ' + ' '.join(f'/sys/block/{dev.rsplit("/", 1)[1]}/dev' for dev in devs)).split()
+
+
 class Path:
     """One I_T nexus of a host: dev is /dev/sdX, number its major:minor."""
 
-    def __init__(self, vm, index, dev):
+    def __init__(self, vm, index, dev, number=None):
         self.vm, self.index, self.dev = vm, index, dev
         self.name = dev.rsplit('/', 1)[1]
-        self.number = vm.check(f'cat /sys/block/{self.name}/dev').strip()
+        self.number = number or device_numbers(vm, [dev])[0]
 
     def cut(self):
         """Break it so that commands do not get through."""

@@ -5,7 +5,7 @@ Everything goes through configfs (a tenth of a second); TargetcliTarget does
 what the documentation shows users. Every path has a port of its own and
 every host an explicit initiator name, so that a path is one I_T nexus.
 """
-from harness import Host, Path, poll
+from harness import Host, Path, device_numbers, poll
 
 CONFIGFS = '/sys/kernel/config/target'
 IQN = 'iqn.2003-01.org.example'
@@ -91,8 +91,8 @@ class AluaGroup:
 class LoopPath(Path):
     """tcm_loop: cut means commands end with DID_TRANSPORT_DISRUPTED."""
 
-    def __init__(self, vm, index, dev, port):
-        super().__init__(vm, index, dev)
+    def __init__(self, vm, index, dev, port, number=None):
+        super().__init__(vm, index, dev, number)
         self.port = port
 
     def cut(self):
@@ -120,12 +120,13 @@ class TcmLoop:
                 cat {port}/address''')
         addresses = dict(zip(self.ports, vm.check('\n'.join(script)).split()))
         # "host:channel:target" of the port
-        devs = {at: poll(lambda: find_disk(vm, f'/sys/class/scsi_device/{address}:0'), 20,
-                         f'disk at {address}:0')
-                for at, address in addresses.items()}
+        folders = [f'/sys/class/scsi_device/{address}:0' for address in addresses.values()]
+        devs = poll(lambda: find_disks(vm, folders), 20, f'disks at {folders}')
+        disks = dict(zip(addresses, zip(devs, device_numbers(vm, devs))))
         vm.check('udevadm settle')
-        self.hosts = [Host(host, vm, [LoopPath(vm, p, devs[h, p], self.ports[h, p])
-                                      for p in range(paths)]) for h, host in enumerate(hosts)]
+        self.hosts = [Host(host, vm, [LoopPath(vm, p, dev, self.ports[h, p], number)
+                                      for p, (dev, number) in ((p, disks[h, p]) for p in range(paths))])
+                      for h, host in enumerate(hosts)]
 
     def remove(self):
         script = ['set -e']
@@ -134,14 +135,18 @@ class TcmLoop:
                 rmdir {port}/lun/lun_0
                 echo NULL > {port}/nexus
                 rmdir {port} {port.rsplit("/", 1)[0]}''')
-        self.vm.check('\n'.join(script))
-        self.backstore.remove()
+        self.vm.check('\n'.join([*script, f'rmdir {self.backstore.path}']))
+
+
+def find_disks(vm, folders):
+    """/dev/sdX below each of these folders of sysfs once all are there."""
+    code, out = vm.run(f'for folder in {" ".join(folders)}; do ls $folder/device/block || exit; done 2>&1')
+    return [f'/dev/{name}' for name in out.split()] if code == 0 and out.count('\n') == len(folders) else None
 
 
 def find_disk(vm, folder):
-    """/dev/sdX below a folder of sysfs once it is there."""
-    name = vm.run(f'ls {folder}/device/block 2>/dev/null')[1].strip()
-    return f'/dev/{name}' if name else None
+    """Of one."""
+    return (find_disks(vm, [folder]) or [None])[0]
 
 
 def initiator(host):
@@ -187,8 +192,7 @@ class IscsiTarget:
                 rmdir {tpg}/acls/*/lun_0 {tpg}/acls/* {tpg}/np/*
                 rm {tpg}/lun/lun_0/{self.backstore.name}
                 rmdir {tpg}/lun/lun_0 {tpg} {tpg.rsplit("/", 1)[0]}''')
-        self.vm.check('\n'.join(script))
-        self.backstore.remove()
+        self.vm.check('\n'.join([*script, f'rmdir {self.backstore.path}']))
 
     def join(self, path, group):
         """Put the port of a path into an ALUA group."""
@@ -203,8 +207,8 @@ class IscsiTarget:
 class IscsiPath(Path):
     """cut makes the portal a black hole; the no-op timers find out."""
 
-    def __init__(self, vm, index, dev, portal):
-        super().__init__(vm, index, dev)
+    def __init__(self, vm, index, dev, portal, number=None):
+        super().__init__(vm, index, dev, number)
         self.portal = portal
 
     def cut(self):
@@ -230,17 +234,16 @@ class WirePath(Path):
 def login(vm, host, portals):
     """Log in to target path p at portals[p] as host; return the disks by path."""
     vm.put('/etc/iscsi/iscsid.conf', ISCSID_CONF)
+    vm.put('/etc/iscsi/initiatorname.iscsi', f'InitiatorName={initiator(host)}\n')
     vm.put(f'/etc/iscsi/ifaces/{host}', f'''iface.iscsi_ifacename = {host}
 iface.transport_name = tcp
 iface.initiatorname = {initiator(host)}
 ''')
-    vm.check(f'''set -e
-        echo InitiatorName={initiator(host)} > /etc/iscsi/initiatorname.iscsi
-        modprobe iscsi_tcp
-        pidof iscsid > /dev/null || iscsid''')
     new = [f'iscsiadm -m node -T {target_name(p)} -p {portal}:3260 -I {host} -o new > /dev/null'
            for p, portal in enumerate(portals)]
-    vm.check(' && '.join([*new, f'iscsiadm -m node -I {host} --login']))
+    vm.check('\n'.join(['''set -e
+        [ -d /sys/module/iscsi_tcp ] || modprobe iscsi_tcp
+        pidof iscsid > /dev/null || iscsid''', *new, f'iscsiadm -m node -I {host} --login']))
 
     def disks():
         found = iscsi_disks(vm, host)
@@ -265,8 +268,11 @@ def iscsi_disk(vm, host, path):
     return iscsi_disks(vm, host).get(target_name(path))
 
 
+LOGOUT = 'iscsiadm -m node -U all; rm -rf /etc/iscsi/nodes /var/lib/iscsi/nodes /etc/iscsi/ifaces/*'
+
+
 def logout(vm):
-    vm.run('iscsiadm -m node -U all; rm -rf /etc/iscsi/nodes /var/lib/iscsi/nodes /etc/iscsi/ifaces/*')
+    vm.run(LOGOUT)
 
 
 def loopback(hosts, paths):
@@ -283,13 +289,12 @@ class LoopbackHosts:
         for h, host in enumerate(hosts):
             addresses = [address for (number, _), address in portals.items() if number == h]
             devs = login(vm, host, addresses)
-            self.hosts.append(Host(host, vm, [IscsiPath(vm, p, dev, addresses[p])
-                                              for p, dev in enumerate(devs)]))
+            self.hosts.append(Host(host, vm, [IscsiPath(vm, p, *disk) for p, disk in enumerate(
+                zip(devs, addresses, device_numbers(vm, devs)))]))
         vm.check('udevadm settle')
 
     def remove(self):
-        self.vm.run('nft delete table ip prm')
-        logout(self.vm)
+        self.vm.run(f'[ ! -d /sys/module/nf_tables ] || nft delete table ip prm; {LOGOUT}')
         self.target.remove()
 
 
