@@ -262,8 +262,9 @@ class Vm:
         ready.wait(BOOT_DEADLINE)
 
     def cmdline(self):
+        # norandmaps: TCG translates by virtual address, so every process would be translated anew.
         return ('console=ttyS0 loglevel=5 panic=-1 oops=panic panic_on_warn=0 '
-                'mitigations=off nokaslr no_timer_check random.trust_cpu=on audit=0 '
+                'mitigations=off nokaslr norandmaps no_timer_check random.trust_cpu=on audit=0 '
                 'net.ifnames=0 rcupdate.rcu_cpu_stall_timeout=120 '
                 f'prm.name={self.name} {self.words}')
 
