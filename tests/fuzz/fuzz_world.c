@@ -148,7 +148,10 @@ static void revoke(struct pw_host *h)
 	    pr_why_errno(h->op.why))
 		return;
 	pr_op_revoke(&h->op);
-	if (shadow[i].opens)
+	/* Of the only open: a last close, as above. */
+	if (shadow[i].opens <= 1)
+		shadow[i] = (struct shadow){ 0 };
+	else
 		shadow[i].opens--;
 	pw_start(h);
 }

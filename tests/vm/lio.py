@@ -257,7 +257,7 @@ def iscsi_disks(vm, host):
             read -r name < $s/initiatorname && [ "$name" = {initiator(host)} ] &&
                 read -r name < $s/targetname || continue
             for disk in $s/device/target*/*:0/block/*; do
-                [ ! -d $disk ] || echo $name /dev/${{disk##*/}}
+                [ ! -d "$disk" ] || echo "$name /dev/${{disk##*/}}"
             done
         done 2> /dev/null''')
     return dict(line.split() for line in out.splitlines())
