@@ -148,12 +148,11 @@ static void revoke(struct pw_host *h)
 	    pr_why_errno(h->op.why))
 		return;
 	pr_op_revoke(&h->op);
-	/* Of the only open: a last close, as above. */
-	if (shadow[i].opens <= 1)
-		shadow[i] = (struct shadow){ 0 };
-	else
+	if (shadow[i].opens)
 		shadow[i].opens--;
 	pw_start(h);
+	if (!h->running && storm_holds)
+		ended(h);
 }
 
 /* The paths that the host has cables for. */

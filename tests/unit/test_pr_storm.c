@@ -109,6 +109,9 @@ static void ended(struct pw_host *h)
 	if (h->op.kind == PR_OP_OPEN && error && h->lun.state == PR_STATE_FREE &&
 	    !shadow[i].held && !h->busy)
 		CHECK(sim_holder_key(target) != h->lun.cfg.key);
+	/* Without its only open the session is over, and so is what was said of it. */
+	if (h->op.kind == PR_OP_REVOKE && !shadow[i].opens)
+		shadow[i] = (struct shadow){ 0 };
 	if (h->op.kind == PR_OP_CLOSE)
 		CHECK(h->lun.state != PR_STATE_OWNER && h->lun.state != PR_STATE_FENCED);
 }
