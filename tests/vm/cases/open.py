@@ -149,7 +149,10 @@ def message(t):
     close(hold(t, t.a, mp, '<'))
     close(hold_bypass(t, t.a, mp))
     expect(t.a.pr_state().holder is None, 'bypass opens do not use it')
+    # udev looks at what was open for writing, and may be the last to close.
+    mp.wait_status(opens=0)
     close(hold(t, t.a, mp))
+    mp.wait_status(opens=0)
     expect(t.a.pr_state().holder == 0xa1, 'the next open retains')
     close(hold(t, t.a, mp))
     expect(t.a.pr_state().holder is None, 'the one after that does not even reserve')
