@@ -156,7 +156,7 @@ def next_package(vm):
         mv usr/src/dm-prmpath-{old} usr/src/dm-prmpath-{new}
         rm DEBIAN/md5sums
         grep -rlF {old} DEBIAN usr/src | xargs sed -i 's/{re.escape(old)}/{new}/g'
-        dpkg-deb -b /tmp/next /tmp/next.deb''', 120)
+        cd / && dpkg-deb -b /tmp/next /tmp/next.deb && rm -rf /tmp/next''', 120)
     return '/tmp/next.deb', new
 
 
