@@ -321,10 +321,7 @@ static void forget_bits(struct lun *lun, int index)
 	u64 bit = path_bit(index);
 
 	lockdep_assert_held(&lun->lock);
-	pr_path_gone(&lun->pr, index);
-	lun->pr.doubt &= ~bit;
-	if (lun->pr.holder == index)
-		lun->pr.holder = PR_NO_PATH;
+	pr_path_left(&lun->pr, index);
 	lun->announced &= ~bit;
 	lun->announced_refused &= ~bit;
 	lun->conflicts &= ~bit;

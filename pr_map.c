@@ -2419,6 +2419,14 @@ void pr_path_gone(struct pr_lun *lun, int path)
 	lun->undo &= ~bit(path);
 }
 
+void pr_path_left(struct pr_lun *lun, int path)
+{
+	pr_path_gone(lun, path);
+	lun->doubt &= ~bit(path);
+	if (lun->holder == path)
+		lun->holder = PR_NO_PATH;
+}
+
 bool pr_gate_open(const struct pr_lun *lun)
 {
 	return !lun->cfg.key || lun->state == PR_STATE_OWNER ||

@@ -305,8 +305,11 @@ bool pr_next(struct pr_lun *lun, struct pr_op *op, const struct pr_reply *reply,
 /* The commands of an open may include PREEMPT: it gets the longer budget. */
 bool pr_op_may_preempt(const struct pr_op *op);
 
-/* A path left, failed, or its nexus changed: it is no longer proven. */
+/* A path failed, or its nexus changed: it is no longer proven. */
 void pr_path_gone(struct pr_lun *lun, int path);
+
+/* A path left: whoever gets its number next inherits nothing. */
+void pr_path_left(struct pr_lun *lun, int path);
 
 /* Whether the write gate may be open (rule 5.1). */
 bool pr_gate_open(const struct pr_lun *lun);

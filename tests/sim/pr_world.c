@@ -295,6 +295,7 @@ static void follow_up(struct pw_host *h)
 			 error == -EINTR;
 	bool owner = h->lun.state == PR_STATE_OWNER;
 	u64 unproven = h->members & ~h->lun.registered;
+	int path;
 
 	if (owner)
 		h->want_admit |= h->op.configure & h->members;
@@ -325,6 +326,9 @@ static void follow_up(struct pw_host *h)
 		h->conflicts &= ~h->op.settled;
 		break;
 	case PR_OP_LEAVE:
+		for (path = 0; path < PW_MAX_PATHS; path++)
+			if (h->op.paths & h->leaving & bit(path))
+				pr_path_left(&h->lun, path);
 		h->leaving &= ~h->op.paths;
 		h->conflicts &= ~h->op.paths;
 		break;

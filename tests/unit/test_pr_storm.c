@@ -51,6 +51,10 @@ static void check_world(void)
 {
 	unsigned int i, j, writers = 0;
 
+	/* A target that knows nobody, as after a loss of memory: no host can tell (rule 5.11). */
+	if (!target->generation && !sim_registrations(target, 0))
+		for (i = 0; i < world.hosts; i++)
+			shadow[i].overtaken = false;
 	for (i = 0; i < world.hosts; i++) {
 		struct pw_host *h = &world.host[i];
 		bool writer = exclusive_writer(h);
