@@ -412,7 +412,7 @@ def interrupt(t, words, where):
     poll(lambda: job.poll() is not None or
          t.a.run(f'grep -qE "{where}" /proc/$(pgrep -nx prmpath)/stack')[0] == 0, 30,
          f'{words} waits in {where}')
-    expect(job.poll() is None, f'{words} did not wait: {job.output()}')
+    expect(job.poll() is None, f'{words} did not wait: {job.poll()} {job.output()}')
     job.kill(signal.SIGINT)
     code, out = job.wait(30)
     expect(code in (-signal.SIGINT, 128 + signal.SIGINT), f'{words}: {code} {out}')
