@@ -243,6 +243,19 @@ class Run:
         expect(name_of(code) == 'EBADE', 'a write that no session asked for:', name_of(code))
         expect(self.target.writes() == before, 'it reached the target')
 
+    def watcher(self):
+        """A condition: an owner's watcher knows the keys, and only reads who holds the LUN."""
+        seen = None
+
+        def knows():
+            nonlocal seen
+            counts = self.target.state()['counts'].values()
+            keys, holders = (sum(count.get(word, 0) for count in counts) for word in ('5e/0', '5e/1'))
+            if seen is None or seen[0] != keys:
+                seen = keys, holders
+            return holders > seen[1]
+        return knows
+
     def troubled(self, row, device, fd, option):
         """What happens to a session under an answer that comes while it lasts."""
         def status_is():
@@ -253,6 +266,7 @@ class Run:
             if row['during']:
                 expect(poll(lambda: not self.agrees(device, reserved)), 'at first:', device.status(),
                        self.agrees(device, reserved))
+                expect(not reserved or poll(self.watcher()), 'the watcher goes on reading keys')
                 self.target('rules', rules=row['during'])
             held = self.truth()
             for _ in range(row['writes']):
