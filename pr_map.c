@@ -1855,7 +1855,7 @@ static bool ask_watch_probe(struct pr_lun *lun, struct pr_op *op,
 static enum stage answer_watch_probe(struct pr_lun *lun, struct pr_op *op,
 				     const struct pr_reply *reply)
 {
-	u64 good = reply->ended[PR_GOOD], asked = 0;
+	u64 asked = 0, kept = reply->ended[PR_GOOD];
 	int class;
 
 	for (class = 0; class < PR_CLASS_COUNT; class++)
@@ -1865,10 +1865,12 @@ static enum stage answer_watch_probe(struct pr_lun *lun, struct pr_op *op,
 	 * A path that was away just now, or could not say, has an older proof only.
 	 * While no path can say, K holds, and those that were asked go on.
 	 */
-	if (!good)
+	if (!kept) {
 		op->unanswered = asked & ~reply->ended[PR_CONFLICT];
-	op->configure = reply->ended[PR_CONFLICT] | (lun->registered & ~(good ? good : asked));
-	lun->registered &= good ? good : asked;
+		kept = asked;
+	}
+	op->configure = reply->ended[PR_CONFLICT] | (lun->registered & ~kept);
+	lun->registered &= kept;
 	/* It may have been the holder: nobody is evicted before that is known. */
 	return reply->ended[PR_CONFLICT] ? ST_WATCH_READ : ST_WATCH_KEYS;
 }
