@@ -31,16 +31,18 @@ all: modules tools
 
 newest = $(shell ls -d $(1) 2>/dev/null | sort -V | tail -n 1)
 headers_of = $(wildcard /lib/modules/$(1)/build)
+# As uname -r has it; in Debian's headers for 6.1, kernel.release is another one.
+release_of = $(shell sed -n 's/.*UTS_RELEASE "\(.*\)"/\1/p' $(1)/include/generated/utsrelease.h)
 
 ifdef KDIR
-KVER ?= $(shell cat $(KDIR)/include/config/kernel.release)
+KVER ?= $(call release_of,$(KDIR))
 else ifdef KVER
 KDIR := $(if $(filter $(KVER),$(LINES) $(DEBUG_LINES)),$(CACHE)/kernels/$(KVER)/build,$(or \
 	$(call headers_of,$(KVER)),/usr/src/linux-headers-$(KVER)))
 else
 KDIR := $(or $(call headers_of,$(shell uname -r)),$(call newest,/lib/modules/*/build),$(call \
 	newest,/usr/src/linux-headers-*-$(shell dpkg --print-architecture 2>/dev/null)))
-KVER := $(if $(KDIR),$(shell cat $(KDIR)/include/config/kernel.release),$(lastword $(LINES)))
+KVER := $(if $(KDIR),$(call release_of,$(KDIR)),$(lastword $(LINES)))
 KDIR := $(or $(KDIR),$(CACHE)/kernels/$(KVER)/build)
 endif
 
@@ -96,7 +98,7 @@ $(TOOLS)/libprmpath.pc: tools/libprmpath.pc.in FORCE
 
 install: modules install-tools
 	$(KBUILD) CONFIG_MODULE_SIG_ALL= INSTALL_MOD_PATH=$(DESTDIR) modules_install
-	$(if $(DESTDIR),,depmod -a $$(cat $(KDIR)/include/config/kernel.release))
+	$(if $(DESTDIR),,depmod -a $(call release_of,$(KDIR)))
 
 # The module needs a kernel's headers; everything else does not.
 install-tools: tools
@@ -156,7 +158,7 @@ guests: deps
 
 # Of the debug kernels one, for the sake of time: make check-debug has both.
 check: DEBUG_KERNELS = 6.12-debug
-check: guests debug-guests
+check: guests-packages guests-secureboot debug-guests
 	+$(MAKE) --no-print-directory $(UNIT_TESTS) model fuzz-programs
 	DEBUG_KERNELS="$(DEBUG_KERNELS)" tests/run unit proof vm debug
 

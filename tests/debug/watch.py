@@ -15,7 +15,7 @@ SCAN_DEADLINE = 300
 # A debug kernel takes this many times longer.
 SLOWNESS = 4
 # Their images belong to Debian's kernels, or Debian has signed those.
-IMAGES = {'packages', 'cluster', 'secureboot'}
+IMAGES = {'packages', 'workbench', 'cluster', 'secureboot'}
 # What a short run has: each way through the locks and the memory at least once.
 SHORT_FORM = {
     'fencing.latch',

@@ -27,7 +27,7 @@ def case(topology, rules, cpus=1, module=True, kernels=('6.1', '6.12'), long=Fal
     """Register a case.
 
     topology: tcm_loop, iscsi_loop, three_hosts, packages (a guest with systemd, where
-        packages are installed) or bare (a guest without a LUN);
+        packages are installed), workbench (such a guest without a LUN) or bare (a plain one);
     rules: what of the specification it checks; module: load dm-prmpath;
     long: only in make check-long, or when CASES asks for it;
     layout: passed to the topology, for instance paths=4, hosts=('a', 'b').
@@ -101,6 +101,7 @@ TOPOLOGIES = {
     'tcm_loop': Topology('single', Single, lambda site, **layout: TcmLoop(site.vm, **layout)),
     'iscsi_loop': Topology('single', Single, lambda site, **layout: IscsiLoop(site.vm, **layout)),
     'packages': Topology('packages', Packages, lambda site, **layout: IscsiLoop(site.vm, **layout)),
+    'workbench': Topology('packages', Packages, None),
     'three_hosts': Topology('three', Three, lambda site, **layout:
                             IscsiWired(site.target, site.guests, site.wires, **layout)),
 }

@@ -93,7 +93,7 @@ def is_active(vm, unit):
     return vm.run(f'systemctl is-active {unit}')[1].strip()
 
 
-@case(topology='packages', rules=['6.1'], module=False, long=True, cpus=2, hosts=('a',))
+@case(topology='packages', rules=['6.1'], module=False, cpus=2, hosts=('a',))
 def install(t):
     """the packages install, DKMS builds a module that signs, loads and serves a LUN"""
     installed(t)
@@ -115,7 +115,7 @@ def install(t):
     expect('prmpath' not in out, out)
 
 
-@case(topology='packages', rules=['6.1'], module=False, long=True, cpus=2, hosts=('a',))
+@case(topology='packages', rules=['6.1'], module=False, cpus=2, hosts=('a',))
 def kernel_upgrade(t):
     """a second kernel gets its module when it is installed; one out of range disturbs nothing"""
     installed(t)
@@ -165,7 +165,7 @@ def loaded(vm):
     return vm.check(f'cat /sys/module/{MODULE}/version').strip()
 
 
-@case(topology='packages', rules=['4.5', '4.8', '6.1'], module=False, long=True, cpus=2)
+@case(topology='packages', rules=['4.5', '4.8', '6.1'], module=False, cpus=2)
 def module_upgrade(t):
     """a new package leaves what runs alone; the module is exchanged under a LUN that stays this host's"""
     installed(t)
@@ -209,7 +209,7 @@ def module_upgrade(t):
     expect(now.generation >= generation, f'the target restarted: {generation}, {now}')
 
 
-@case(topology='packages', rules=['5.6'], module=False, long=True, cpus=2)
+@case(topology='packages', rules=['5.6'], module=False, cpus=2)
 def hold(t):
     """prmpath-hold@: held before the mount, released after it, and a lost LUN takes the mount along"""
     installed(t)
@@ -260,7 +260,7 @@ def hold(t):
     expect(t.b.pr_state().holder == FOREIGN, t.b.pr_state())
 
 
-@case(topology='packages', rules=['6.1'], module=False, long=True, cpus=2, hosts=('a',))
+@case(topology='packages', rules=['6.1'], module=False, cpus=2, hosts=('a',))
 def claims(t):
     """paths are claimed by name and by table, and free again; the device has their links"""
     installed(t)
@@ -304,7 +304,7 @@ def claims(t):
     expect(vm.run('dmsetup info data')[0], 'stopped, and the device is there')
 
 
-@case(topology='packages', rules=['6.1'], module=False, long=True, cpus=2, hosts=('a',))
+@case(topology='packages', rules=['6.1'], module=False, cpus=2, hosts=('a',))
 def remove(t):
     """removed and purged, nothing of the packages is left"""
     installed(t)

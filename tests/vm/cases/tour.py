@@ -1,21 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The tour of README.md, pasted into a fresh machine."""
 import re
+import subprocess
 
-from cases import case, expect, module_path
+from cases import case, expect
 from harness import ROOT
+from package import BUILD, writable_modules
 
-# What a Debian with the packages of the tour has, and a guest of ours has not.
-MACHINE = '''set -e
-    echo 0123456789abcdef0123456789abcdef > /etc/machine-id
-    mkdir -p /run/dbus && dbus-daemon --system
-    iscsid'''
-# Lines that need a network or a compiler: what they would do, from what the host has built.
-STEPS = {
-    'apt-get install ': 'true',
-    'make && make install': 'ln -s /prm/build/tools/prmpath /prm/build/tools/prmpath-key /usr/local/bin && '
-                            'echo "install dm-prmpath /sbin/insmod {module}" > /etc/modprobe.d/tour.conf',
-}
+# What the installation of its packages starts.
+MACHINE = 'systemctl start dbus && { pgrep -x iscsid || iscsid; }'
+# Only these lines are not run: they need a network, and the image has what they bring.
+NETWORK = 'apt-get install '
 # bash -v repeats a line before it runs it, so that output can be told apart.
 PREAMBLE = '''trap 'echo "FAILED: $BASH_COMMAND"' ERR
 set -v
@@ -31,24 +26,27 @@ def tour():
         yield line, re.findall(r'"([^"]*)"', comment), comment.startswith('fails:')
 
 
-def replaced(line, kernel):
-    for start, step in STEPS.items():
-        if line.startswith(start):
-            return step.format(module=module_path(kernel))
-    return line
+def unpack_sources(vm):
+    """What is committed or about to be, without what has been built: the folder."""
+    names = subprocess.run(['git', 'ls-files'], cwd=ROOT, check=True, text=True,
+                           stdout=subprocess.PIPE).stdout
+    vm.put('/run/sources', names)
+    vm.check('mkdir /root/dm-prmpath && tar -C /prm -c -T /run/sources | tar -C /root/dm-prmpath -x')
+    return '/root/dm-prmpath'
 
 
-@case(topology='bare', rules=[], module=False, long=True, cpus=2)
+@case(topology='workbench', rules=[], module=False, cpus=2)
 def pasted(t):
-    """every command of the tour does what stands beside it"""
+    """every command of the tour, from make on, does what stands beside it"""
     t.discard()
     lines = list(tour())
-    for start in STEPS:
-        expect(any(line.startswith(start) for line, _, _ in lines), f'the tour has no {start}')
+    script = ['true' if line.startswith(NETWORK) else line for line, _, _ in lines]
+    expect('true' in script, f'the tour has no {NETWORK}')
+    writable_modules(t.vm)
     t.vm.check(MACHINE)
-    script = [replaced(line, t.kernel) for line, _, _ in lines]
+    folder = unpack_sources(t.vm)
     t.vm.put('/run/tour', PREAMBLE + '\n'.join(script) + '\n')
-    _, out = t.vm.run('cd /root && PATH=$PATH:/usr/local/bin bash /run/tour 2>&1 < /dev/null', timeout=560)
+    _, out = t.vm.run(f'cd {folder} && PATH=$PATH:/usr/local/bin bash /run/tour 2>&1 < /dev/null', BUILD)
     rest, problems = out, []
     for number, (line, (_, texts, fails)) in enumerate(zip(script, lines), 1):
         expect(line in rest, f'the tour ends before {line}:\n{out}')
