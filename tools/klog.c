@@ -15,7 +15,8 @@ static int klog_fd = -1;
 /* Remember the end of the log; without the right to read it there is no log. */
 void klog_begin(void)
 {
-	klog_fd = open("/dev/kmsg", O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	if (klog_fd < 0)
+		klog_fd = open("/dev/kmsg", O_RDONLY | O_NONBLOCK | O_CLOEXEC);
 	if (klog_fd >= 0)
 		lseek(klog_fd, 0, SEEK_END);
 }

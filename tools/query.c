@@ -8,6 +8,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "command.h"
 
@@ -21,6 +22,9 @@ enum {
 	QUERY_OTHER = 1,
 	QUERY_UNKNOWN = 2,
 };
+
+/* At 200 ms each, what device-mapper takes before it gives up a removal. */
+#define RELEASE_TRIES	25
 
 static const char * const owner_names[] = {
 	[PRM_OWNER_NOBODY] = "free",
@@ -201,17 +205,37 @@ static int take_flag(int value, const char *arg, void *to)
 	return 0;
 }
 
-static int send_message(const char *dev, const char *message)
+static bool is_open(const char *dev)
 {
+	struct prm_status *st = prm_status_get(dev, NULL);
+	bool open = st && st->opens;
+
+	prm_status_free(st);
+	return open;
+}
+
+/* What an open device refuses is tried again, so many times: udev closes it in a moment. */
+static int send_message(const char *dev, const char *message, int tries)
+{
+	const struct timespec pause = { .tv_nsec = 200000000 };
 	struct prm_error err = { 0 };
-	int code = 0;
+	int code;
 
 	klog_begin();
-	if (prm_message(dev, message, NULL, &err)) {
-		code = exit_of_error(dev, &err);
-		klog_tell();
+	while (prm_message(dev, message, NULL, &err)) {
+		if (err.code != EBUSY || !tries--) {
+			code = exit_of_error(dev, &err);
+			klog_tell();
+			return code;
+		}
+		/* If it has been closed since, the next try is the last one. */
+		if (is_open(dev))
+			nanosleep(&pause, NULL);
+		else
+			tries = 0;
+		klog_begin();
 	}
-	return code;
+	return 0;
 }
 
 int run_release(const struct command *cmd, int argc, char **argv)
@@ -224,9 +248,9 @@ int run_release(const struct command *cmd, int argc, char **argv)
 	if (r)
 		return r < 0 ? EXIT_SUCCESS : r;
 	dm_be_quiet();
-	r = send_message(dev, "pr_release");
+	r = send_message(dev, "pr_release", RELEASE_TRIES);
 	if (!r && unregister)
-		r = send_message(dev, "pr_unregister");
+		r = send_message(dev, "pr_unregister", RELEASE_TRIES);
 	return r;
 }
 
@@ -293,5 +317,5 @@ int run_clear(const struct command *cmd, int argc, char **argv)
 	dm_be_quiet();
 	if (!yes)
 		r = confirm_clear(dev);
-	return r ? r : send_message(dev, "pr_clear destroy-all-registrations");
+	return r ? r : send_message(dev, "pr_clear destroy-all-registrations", 0);
 }

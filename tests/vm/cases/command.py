@@ -336,7 +336,14 @@ def who_has_it(t):
     mp.wait_status(state='retained')
     expect(prmpath(t.a, 'query', 'mp0', code=FREE) == 'ours\n', 'ours, and nobody has it open')
     write_fails(t.b, t.b.paths[0], 'Invalid exchange')
-    prmpath(t.a, 'release', '--unregister', 'mp0')
+    # Who closes a moment later is waited for, as udev after the last command.
+    holder = hold_extended(t, t.a, mp, 'retain')
+    waiting = t.vm.spawn(f'{PRMPATH} release --unregister mp0')
+    poll(lambda: 'nanosleep' in t.vm.run('cat /proc/$(pidof -s prmpath)/wchan')[1], 5,
+         'the first try is refused')
+    close(holder)
+    code, out = waiting.wait(30)
+    expect(code == 0, out)
     mp.wait_status(state='free')
     state = t.a.pr_state()
     expect(state.holder is None and not state.keys, state)
