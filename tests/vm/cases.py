@@ -112,6 +112,11 @@ def module_path(kernel):
     return '/prm/' + os.environ.get('PRMPATH_KO', f'build/{kernel}/dm-prmpath.ko')
 
 
+def unload(vm):
+    """Once no device is left; a command that outlives its device holds the module until it ends (6.3)."""
+    poll(lambda: vm.run(f'rmmod {MODULE}')[0] == 0, 20, 'the module is unloaded')
+
+
 class Test:
     """What a case gets: guests, hosts with their paths, and the LUN's backstore.
 
@@ -140,7 +145,7 @@ class Test:
         if case.module:
             for vm in site.guests:
                 vm.check(f'insmod {module_path(kernel)}')
-                self.cleanup(vm.check, f'rmmod {MODULE}')
+                self.cleanup(unload, vm)
         for host in self.hosts:
             self.cleanup(self.remove_devices, host)
 

@@ -9,7 +9,8 @@ import os
 import re
 import signal
 
-from cases import MODULE, module_path
+import cases
+from cases import module_path
 from harness import Mapped, expect, poll
 from sessions import hold
 
@@ -56,8 +57,7 @@ def unload(vm):
     if IN_TREE:
         unload_in_tree(vm)
     else:
-        # A command that outlives its device holds the module until it ends (rule 6.3).
-        poll(lambda: vm.run(f'rmmod {MODULE}')[0] == 0, 20, 'the module is unloaded')
+        cases.unload(vm)
 
 
 def unload_in_tree(vm):

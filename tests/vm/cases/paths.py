@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Paths that fail, return, come and go under a session, and keys that two hosts share."""
-from cases import case, expect, module_path, poll
+from cases import case, expect, module_path, poll, unload
 from lio import IscsiPath, iscsi_disk, target_name
 from sessions import (Raw, Writer, blocks, check_blocks, hold, holder_and_other, keys_of, log,
                       try_open, writes_through)
@@ -238,7 +238,8 @@ def twin(t):
 
 
 def reload_module(t):
-    t.vm.check(f'rmmod dm_prmpath && insmod {module_path(t.kernel)}')
+    unload(t.vm)
+    t.vm.check(f'insmod {module_path(t.kernel)}')
 
 
 @case(topology='iscsi_loop', rules=['3.9', '4.3', '4.5'])
@@ -246,7 +247,7 @@ def retained_over_module_reload(t):
     """a retained reservation is adopted by proof when nothing remembers it"""
     mpa = device_of_a(t)
     hold(t, mpa, 'retain').opened().close()
-    expect(mpa.status()['state'] == 'retained', mpa.status())
+    mpa.wait_status(state='retained')
     mpa.remove()
     state = t.b.pr_state()
     expect(state.keys == [A, A] and state.holder == A, state)

@@ -164,7 +164,7 @@ def dirty_pages(t):
     kinds = [(c[0], c[1] & 31 if c[0] == 0x5f else 0) for c in commands.cdbs]
     release = kinds.index((0x5f, RELEASE))
     expect((WRITE_10, 0) in kinds[:release] and (WRITE_10, 0) not in kinds[release:], kinds)
-    expect(mp.status()['state'] == 'free', mp.status())
+    mp.wait_status(state='free')
 
 
 @case(topology='tcm_loop', rules=['4.5'])

@@ -42,7 +42,7 @@ def key_while_open(t):
         if state == 'open':
             check_write(t.a, mp, 0x41)
             close(holder)
-    expect(mp.status()['state'] == 'retained', mp.status())
+    mp.wait_status(state='retained')
 
 
 @case(topology='tcm_loop', rules=['4.8', '5.9'])
