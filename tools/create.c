@@ -216,6 +216,16 @@ static bool table_has(const struct table *t, const char *dev)
 	return false;
 }
 
+static unsigned int table_paths(const struct table *t)
+{
+	unsigned int paths = 0;
+	unsigned int g;
+
+	for (g = 0; g < t->groups; g++)
+		paths += t->group[g].paths;
+	return paths;
+}
+
 static int table_drop(struct table *t, const char *dev)
 {
 	unsigned int g;
@@ -725,9 +735,10 @@ static int add_path(struct table *t, const struct prm_status *st, const char *wo
 		complain_of_user(path.name, user);
 		return EXIT_BUSY;
 	}
-	if (st->paths >= MAX_PATHS || !t->groups) {
-		complain("%s has %zu paths in %u groups: expected a group, and at most %u paths",
-			 st->name, st->paths, t->groups, MAX_PATHS);
+	/* Of the new table: words before this one have added paths. */
+	if (table_paths(t) >= MAX_PATHS || !t->groups) {
+		complain("%s: no room for %s beside %u paths in %u groups: expected a group, and at most %u paths",
+			 st->name, path.name, table_paths(t), t->groups, MAX_PATHS);
 		return EXIT_FAILURE;
 	}
 	return group_add(group_for(t, path.access), path.dev);
@@ -736,8 +747,6 @@ static int add_path(struct table *t, const struct prm_status *st, const char *wo
 static int drop_path(struct table *t, const struct prm_status *st, const char *word)
 {
 	struct scsi_path path;
-	unsigned int left = 0;
-	unsigned int g;
 	int r;
 
 	/* It may be gone from sysfs: its number is all that is needed then. */
@@ -752,9 +761,7 @@ static int drop_path(struct table *t, const struct prm_status *st, const char *w
 		return EXIT_USAGE;
 	}
 count:
-	for (g = 0; g < t->groups; g++)
-		left += t->group[g].paths;
-	if (left)
+	if (table_paths(t))
 		return 0;
 	complain("%s: %s is the last path: expected 'prmpath remove' for that", st->name, word);
 	return EXIT_USAGE;

@@ -29,6 +29,19 @@ static const struct fake_device devices[] = {
 	{ 0 },
 };
 
+/* A device that is not open, with room for one more path. */
+#define PATHS_7		" 9:9 1 9:9 1 9:9 1 9:9 1 9:9 1 9:9 1 9:9 1"
+#define PATHS_21	PATHS_7 PATHS_7 PATHS_7
+
+static const struct fake_device crowd[] = {
+	{ "crowd", "prmpath",
+	  "16 0 0 pr=1 state=free key=0x0000000000000001 type=5 holder=none gen=7 opens=0 "
+	  "options=default gate=closed open=default open_ro=bypass keys_own=1 "
+	  "keys_foreign=0 stale_cache=0 0 1 1 A 0 1 1 8:16 A 0 registered", 0,
+	  "0 0 1 1 round-robin 0 63 1" PATHS_21 PATHS_21 PATHS_21 },
+	{ 0 },
+};
+
 /*
  * A sysfs with these disks
  */
@@ -429,6 +442,11 @@ static void test_change(void **state)
 	check_run(ARGS("add-path", "lost", "sdc"), 3, "", "sdc: in use by vg-lv");
 	expect_output("");
 	remove_below("block/sdc/holders");
+	fake_devices = crowd;
+	check_run(ARGS("add-path", "crowd", "sdc", "sdt"), 1, "",
+		  "no room for sdt beside 64 paths in 1 groups: expected a group, and at most 64");
+	expect_output("");
+	fake_devices = devices;
 	check_run(ARGS("add-path", "odd", "sdb"), 1, "", "cannot be understood");
 	check_run(ARGS("add-path", "off", "sdb"), 1, "", "in 0 groups");
 	check_run(ARGS("add-path", "mpa"), 2, "", "at least one path");
@@ -847,6 +865,19 @@ static void test_interrupted_question(void **state)
 	close(ends[1]);
 }
 
+/* Nobody waits: the device is closed after so many naps. */
+static unsigned int naps;
+static unsigned int close_after;
+
+int nanosleep(const struct timespec *request, struct timespec *left)
+{
+	(void)left;
+	assert_true(request->tv_nsec > 0);
+	if (++naps == close_after)
+		fake_step_errno[DM_DEVICE_TARGET_MSG] = 0;
+	return 0;
+}
+
 static void test_release(void **state)
 {
 	(void)state;
@@ -857,8 +888,20 @@ static void test_release(void **state)
 	check_run(ARGS("release", "root"), 8, "", "'linear'");
 	expect_output("");
 	fake_step_errno[DM_DEVICE_TARGET_MSG] = EBUSY;
-	check_run(ARGS("release", "--unregister", "mpa"), 3, "", "pr_release: held by another");
-	expect_output("[message mpa: pr_release]\n");
+	/* Not open (any more): one more try. */
+	fake_devices = crowd;
+	check_run(ARGS("release", "--unregister", "crowd"), 3, "", "pr_release: held by another");
+	expect_output("[message crowd: pr_release]\n[message crowd: pr_release]\n");
+	fake_devices = devices;
+	fake_step_errno[DM_DEVICE_TARGET_MSG] = EBUSY;
+	close_after = 3;
+	check_run(ARGS("release", "mpa"), 0, "", "");
+	expect_output("[message mpa: pr_release]\n[message mpa: pr_release]\n"
+		      "[message mpa: pr_release]\n[message mpa: pr_release]\n");
+	close_after = 1000;
+	fake_step_errno[DM_DEVICE_TARGET_MSG] = EBUSY;
+	check_run(ARGS("release", "mpa"), 3, "", "pr_release: held by another");
+	assert_int_equal(strlen(output), 26 * strlen("[message mpa: pr_release]\n"));
 }
 
 static int run_with_input(char **args, const char *text)
