@@ -126,7 +126,7 @@ SH
 
 PATH=$dir/bin:$PATH
 export PATH OCF_FUNCTIONS_DIR="$dir" PRMPATH_RUN_DIR="$dir/run" OCF_RESOURCE_INSTANCE=lun
-export PRMPATH_CONFIRM_TRIES=1 OCF_RESKEY_device=data OCF_RESKEY_path_grace=0 OCF_RESKEY_crm_feature_set=3.16.2
+export PRMPATH_CONFIRM_TRIES=1 PRMPATH_CLOSE_TRIES=2 OCF_RESKEY_device=data OCF_RESKEY_path_grace=0 OCF_RESKEY_crm_feature_set=3.16.2
 
 A=0x00000000000000a1
 CLEAN='online="false" standby="false" pending="false" unclean="false"'
@@ -328,6 +328,14 @@ agent 1 monitor 'not by this resource'
 agent 1 start 'not by this resource'
 agent 1 stop 'still open'
 
+case='somebody looks in when the hold ends'
+fresh free ''
+agent 0 start
+echo owner >"$SIM/after"
+until [ ! -e "/proc/$(cat "$dir/run/data.pid")" ]; do sleep 0.05; done && sleep 0.2 && echo free >"$SIM/state" &
+PRMPATH_CLOSE_TRIES=200 agent 0 stop
+wait
+
 case='no path answers'
 fresh free ''
 touch "$SIM/unknown"
@@ -374,6 +382,21 @@ called '^take data' || bad "$case: not taken"
 fence 2 status a
 fence 0 off a 'a is fenced'
 [ "$(grep -c '^take' "$SIM/calls")" = 1 ] || bad "$case: taken twice"
+
+case='the key of a node is not known, and others are registered'
+fresh owner 0x00000000000000b1
+echo 0x00000000000000c1 >"$SIM/also"
+fence 1 off c 'still registered with 0x00000000000000c1'
+fence 0 status c
+rm "$SIM/also"
+fence 0 off c 'c is fenced'
+fence 2 status c
+
+case='status without a node is that of the agent'
+fence 0 status ''
+touch "$SIM/unknown"
+fence 1 status ''
+rm "$SIM/unknown"
 
 case='fencing a node that has nothing'
 fresh free ''
