@@ -17,7 +17,8 @@
 # make coverage			lines and branches that the tests reach
 # make bench, make lint, make deps, make clean, make clean-cache
 
-VERSION = $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+RELEASE := $(shell sed -n 's/.*PRM_RELEASE[[:space:]]*"\(.*\)"/\1/p' dm-prmpath.c)
+VERSION = $(RELEASE)$(addprefix +,$(shell git describe --always --dirty --exclude='*' 2>/dev/null))
 PREFIX ?= /usr/local
 LIBDIR ?= $(PREFIX)/lib
 CACHE := $(or $(PRMPATH_CACHE),$(HOME)/.cache/dm-prmpath)
@@ -77,6 +78,12 @@ $(TOOLS)/%.o: tools/%.c tools/libprmpath.h tools/command.h uapi/prmpath.h
 	@mkdir -p $(@D)
 	$(CC) $(tool_cflags) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
 
+$(TOOLS)/prmpath.o: $(TOOLS)/version
+
+$(TOOLS)/version: FORCE
+	@mkdir -p $(@D)
+	@echo '$(VERSION)' | cmp -s - $@ || echo '$(VERSION)' > $@
+
 # The command runs it from where it is itself.
 $(TOOLS)/prmpath-key: scripts/prmpath-key
 	@mkdir -p $(@D)
@@ -94,7 +101,7 @@ $(TOOLS)/$(SONAME): $(TOOLS)/libprmpath.o tools/libprmpath.map
 $(TOOLS)/libprmpath.pc: tools/libprmpath.pc.in FORCE
 	@mkdir -p $(@D)
 	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR:$(PREFIX)/%=$${prefix}/%)|' \
-		-e 's|@INCLUDEDIR@|$${prefix}/include|' -e 's|@VERSION@|$(VERSION)|' $< > $@
+		-e 's|@INCLUDEDIR@|$${prefix}/include|' -e 's|@VERSION@|$(RELEASE)|' $< > $@
 
 install: modules install-tools
 	$(KBUILD) CONFIG_MODULE_SIG_ALL= INSTALL_MOD_PATH=$(DESTDIR) modules_install
@@ -112,6 +119,8 @@ install-tools: tools
 		$(DESTDIR)$(PREFIX)/share/bash-completion/completions/prmpath
 	$(foreach n,3 7 8,install -Dt $(DESTDIR)$(PREFIX)/share/man/man$(n) -m 644 man/*.$(n) &&) true
 	ln -sf libprmpath.3 $(DESTDIR)$(PREFIX)/share/man/man3/prm_open.3
+	ln -sf ../man7/prmpath-cluster.7 $(DESTDIR)$(PREFIX)/share/man/man8/fence_prmpath.8
+	$(if $(DESTDIR),,ldconfig || true)
 
 # Where Pacemaker looks for agents, whatever PREFIX is.
 install-cluster:

@@ -5,7 +5,6 @@
 # make sign KEY= CERT=	signs the module that "make" has built, for Secure Boot
 # make deb		Debian packages, into build/deb
 
-RELEASE := $(shell sed -n 's/^\#define PRM_RELEASE[[:space:]]*"\(.*\)"/\1/p' dm-prmpath.c)
 UDEVDIR ?= /usr/lib/udev
 UNITDIR ?= /usr/lib/systemd/system
 LIBEXECDIR ?= $(PREFIX)/libexec/prmpath

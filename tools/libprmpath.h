@@ -2,8 +2,8 @@
 /*
  * libprmpath: open dm-prmpath devices with open options, read their status
  * and reservation, and wait for changes. Not thread-safe where libdevmapper
- * is not: prm_status_get(), prm_reservation_get(), prm_message() and
- * prm_names(). Everything else may be called from any thread.
+ * is not: prm_status_get(), prm_answers_get(), prm_reservation_get(),
+ * prm_message() and prm_names(). Everything else may be called from any thread.
  */
 #ifndef LIBPRMPATH_H
 #define LIBPRMPATH_H

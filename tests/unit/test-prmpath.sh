@@ -120,6 +120,11 @@ done
 for code in $(sed -n 's/^ *\([0-9]*\)  .*/\1/p' "$dir/help"); do
 	grep -qE "^ +$code( |$)" "$dir/manual" || bad "prmpath.8 has no exit status $code"
 done
+metrics=$(grep -oE '\bprmpath_[a-z_]+' "$root/tools/metrics.c" | sort -u)
+[ "$(echo "$metrics" | wc -l)" -ge 15 ] || bad "metrics.c has '$metrics'"
+for metric in $metrics; do
+	grep -qw "$metric" "$dir/manual" || bad "prmpath.8 has no metric $metric"
+done
 functions=$(grep -oE '\bprm_[a-z_]+\(' "$root/tools/libprmpath.h" | grep -v '()' | tr -d '(' | sort -u)
 exported=$(nm -D --defined-only "$tools/libprmpath.so.1" | awk '$2 == "T" { print $3 }' |
 	sed 's/@.*//' | sort -u)

@@ -114,6 +114,31 @@ def install(t):
         cc -Wall -Werror -o /tmp/try /tmp/try.c $(pkg-config --cflags --libs libprmpath) && /tmp/try''')
     out = vm.check('systemd-analyze verify --man=no prmpath-hold@data.service prmpath-device@data.service')
     expect('prmpath' not in out, out)
+    # The agents for Pacemaker; the resource agent needs the functions of resource-agents.
+    vm.check('test -x /usr/lib/ocf/resource.d/prmpath/prmpath')
+    expect('<resource-agent' in vm.check('fence_prmpath -o metadata'), 'meta-data of the fence agent')
+
+
+@case(topology='packages', rules=['2.5'], module=False, cpus=2, hosts=('a',))
+def snippets(t):
+    """the examples for multipath, modprobe and LVM are understood by those whose they are"""
+    installed(t)
+    vm = t.vm
+    examples = '/usr/share/doc/prmpath/examples'
+    t.cleanup(vm.check, 'rm -rf /etc/multipath /run/lvm-example /etc/modprobe.d/multipath-prmpath.conf')
+    vm.check('mkdir -p /etc/multipath/conf.d /run/lvm-example')
+    for name, line in ('multipath-beside.conf', 'wwid "36001405'), ('multipath-driven.conf', 'skip_kpartx "yes"'):
+        vm.check(f'cp {examples}/{name} /etc/multipath/conf.d')
+        out = vm.check('multipath -t 2>&1')
+        expect(line in out, f'{name}: {line} is not in {out}')
+        expect('invalid keyword' not in out and 'conf.d' not in out, f'{name}: {out}')
+    vm.check(f'cp {examples}/lvm.conf /run/lvm-example/lvm.conf')
+    out = vm.check('LVM_SYSTEM_DIR=/run/lvm-example lvmconfig activation/auto_activation_volume_list 2>&1')
+    expect(out.strip() == 'auto_activation_volume_list="system"', out)
+    # A name that dpkg does not know, for the file of the package stays where it is.
+    vm.check('cp /usr/share/dm-prmpath/modprobe-multipath.conf /etc/modprobe.d/multipath-prmpath.conf')
+    out = vm.check('modprobe -n -v dm-multipath && modprobe -n -v dm-prmpath')
+    expect('/sbin/modprobe dm-prmpath' in out and re.search(r'dm-prmpath\.ko\S* multipath=1', out), out)
 
 
 @case(topology='packages', rules=['6.1'], module=False, cpus=2, hosts=('a',))
@@ -189,7 +214,8 @@ def module_upgrade(t):
     vm.check('prmpath open --retain data -- true')
     vm.check(f'umount {MOUNT}')
     device.wait_status(state='retained')
-    vm.check('dmsetup table data > /tmp/table && prmpath remove data')
+    vm.check('dmsetup table data > /tmp/table && dmsetup info -c --noheadings -o uuid data > /tmp/uuid')
+    vm.check('prmpath remove data')
     t.a.devices.remove(device)
     held = t.b.pr_state()
     expect((held.holder, held.keys) == (key, [key] * 2), f'without the device: {held}')
@@ -199,7 +225,7 @@ def module_upgrade(t):
     vm.check('modprobe dm-prmpath')
     expect(loaded(vm) == new, f'{loaded(vm)} is loaded, expected {new}')
 
-    vm.check('dmsetup create data --uuid prmpath-again < /tmp/table')
+    vm.check('dmsetup create data --uuid "$(cat /tmp/uuid)" < /tmp/table && rm /tmp/table /tmp/uuid')
     t.a.devices.append(device)
     vm.check(f'mount {device} {MOUNT}', 120)
     expect(vm.check(f'cat {MOUNT}/file') == 'before\nmeanwhile\n', 'the file')
@@ -259,6 +285,12 @@ def hold(t):
     code, out = vm.run('systemctl start srv-data.mount', 180)
     expect(code, "mounted while another host has the LUN")
     expect(t.b.pr_state().holder == FOREIGN, t.b.pr_state())
+    vm.put('/etc/prmpath/hold/data', 'PRMPATH_HOLD="--forced --retain"\n')
+    vm.check('systemctl reset-failed && systemctl start srv-data.mount', 180)
+    expect(t.b.pr_state().holder == key, f'forced: {t.b.pr_state()}')
+    vm.check('systemctl stop prmpath-hold@data', 120)
+    expect(t.b.pr_state().holder == key, f'retained: {t.b.pr_state()}')
+    vm.check('prmpath release --unregister data')
 
 
 @case(topology='packages', rules=['6.1'], module=False, cpus=2, hosts=('a',))
@@ -281,7 +313,7 @@ def claims(t):
     device = create(t, options='--open bypass')
     poll(lambda: claimed('0', '0'), 30, 'both paths are claimed by the table')
     expect(properties(vm, path)['ID_FS_TYPE'] == 'prmpath_member', properties(vm, path))
-    for name in (link, wwn, f'/dev/disk/by-id/dm-uuid-prmpath-{wwid}'):
+    for name in (link, wwn, f'/dev/disk/by-id/scsi-3{wwid[4:]}', f'/dev/disk/by-id/dm-uuid-prmpath-{wwid}'):
         poll(lambda name=name: vm.run(f'readlink -f {name}')[1].strip().startswith('/dev/dm-'), 30,
              f'{name} is the device')
     vm.check(f'prmpath drop-path data {t.a.paths[1]}')
@@ -312,6 +344,7 @@ def remove(t):
     vm = t.vm
     files = [file for name in NAMES for file in vm.check(f'dpkg -L {name}').splitlines()]
     vm.check('prmpath key set 0x1000000000000001')
+    vm.check('systemctl enable prmpath-device@data prmpath-hold@data')
     vm.check(f'dpkg --remove {" ".join(NAMES)}', BUILD)
     expect(vm.check('cat /etc/prmpath/key').strip() == '0x1000000000000001',
            'a removal loses the key that was chosen')

@@ -10,7 +10,7 @@ from package import BUILD, writable_modules
 # What the installation of its packages starts.
 MACHINE = 'systemctl start dbus && { pgrep -x iscsid || iscsid; }'
 # Only these lines are not run: they need a network, and the image has what they bring.
-NETWORK = 'apt-get install '
+NETWORK = 'apt-get '
 # bash -v repeats a line before it runs it, so that output can be told apart.
 PREAMBLE = '''trap 'echo "FAILED: $BASH_COMMAND"' ERR
 set -v
