@@ -67,6 +67,15 @@ static int task_failed(struct dm_task *task, const char *name, const char *what)
 	return err ? exit_of_errno(err) : EXIT_FAILURE;
 }
 
+/* Between two steps: 0, or 128 + a signal that came during the first one. */
+static int taken_signal(const sigset_t *ends)
+{
+	const struct timespec now = { 0 };
+	int sig = sigtimedwait(ends, NULL, &now);
+
+	return sig > 0 ? EXIT_SIGNAL + sig : 0;
+}
+
 /* 0 when udev is done, or the signal that ended the wait. */
 static int wait_udev(uint32_t cookie, const sigset_t *ends)
 {
@@ -106,7 +115,7 @@ static int run_followed(struct dm_task *task, const char *name, const char *what
 	}
 	dm_task_destroy(task);
 	sig = wait_udev(cookie, ends);
-	return sig ? EXIT_SIGNAL + sig : 0;
+	return sig ? EXIT_SIGNAL + sig : taken_signal(ends);
 }
 
 static int create_empty(const char *name, const char *uuid)
@@ -187,6 +196,8 @@ int dm_create_table(const char *name, const char *uuid, uint64_t sectors,
 		return unblock_signals(&old, r);
 	r = load(name, sectors, params);
 	if (!r)
+		r = taken_signal(&ends);
+	if (!r)
 		r = resume(name, &ends);
 	if (r > EXIT_SIGNAL)
 		complain("%s: interrupted; the device is removed again", name);
@@ -204,14 +215,19 @@ int dm_swap_table(const char *name, uint64_t sectors, const char *params)
 	block_ends(&ends, &old);
 	klog_begin();
 	r = load(name, sectors, params);
-	if (!r) {
-		r = resume(name, &ends);
-		if (r > EXIT_SIGNAL)
-			complain("%s: interrupted while udev was at work; the change is made",
-				 name);
-		else if (r)
-			undo(DM_DEVICE_CLEAR, name);
+	if (r)
+		return unblock_signals(&old, r);
+	r = taken_signal(&ends);
+	if (r) {
+		complain("%s: interrupted; nothing was changed", name);
+		undo(DM_DEVICE_CLEAR, name);
+		return unblock_signals(&old, r);
 	}
+	r = resume(name, &ends);
+	if (r > EXIT_SIGNAL)
+		complain("%s: interrupted while udev was at work; the change is made", name);
+	else if (r)
+		undo(DM_DEVICE_CLEAR, name);
 	return unblock_signals(&old, r);
 }
 

@@ -87,7 +87,7 @@ static const struct metric {
 } metrics[] = {
 	{ "prmpath_gate_open", "gauge", "Whether writes may pass.", false, sample_bool,
 	  MEMBER(gate_open) },
-	{ "prmpath_opens", "gauge", "Opens of the session.", false, sample_number,
+	{ "prmpath_opens", "gauge", "Opens of the device.", false, sample_number,
 	  MEMBER(opens) },
 	{ "prmpath_generation", "gauge", "PRgeneration last seen.", false, sample_number,
 	  MEMBER(generation) },

@@ -23,8 +23,8 @@ enum {
 	QUERY_UNKNOWN = 2,
 };
 
-/* At 200 ms each, what device-mapper takes before it gives up a removal. */
-#define RELEASE_TRIES	25
+/* Of 200 ms each: as long as device-mapper tries to remove what is open. */
+#define RELEASE_NAPS	25
 
 static const char * const owner_names[] = {
 	[PRM_OWNER_NOBODY] = "free",
@@ -205,37 +205,41 @@ static int take_flag(int value, const char *arg, void *to)
 	return 0;
 }
 
-static bool is_open(const char *dev)
+/* Somebody has it open in earnest: with a session of opens the module lets nothing go. */
+static bool in_session(const char *dev)
 {
 	struct prm_status *st = prm_status_get(dev, NULL);
-	bool open = st && st->opens;
+	bool in = st && (st->state == PRM_STATE_OWNER || st->state == PRM_STATE_NO_RESERVE ||
+			 st->state == PRM_STATE_FENCED);
 
 	prm_status_free(st);
-	return open;
+	return in;
 }
 
-/* What an open device refuses is tried again, so many times: udev closes it in a moment. */
-static int send_message(const char *dev, const char *message, int tries)
+/* With so many @naps for a session to end: that of udev takes a moment. */
+static int send_message(const char *dev, const char *message, int naps)
 {
-	const struct timespec pause = { .tv_nsec = 200000000 };
+	const struct timespec nap = { .tv_nsec = 200000000 };
 	struct prm_error err = { 0 };
+	bool again = naps;
 	int code;
 
-	klog_begin();
-	while (prm_message(dev, message, NULL, &err)) {
-		if (err.code != EBUSY || !tries--) {
-			code = exit_of_error(dev, &err);
-			klog_tell();
-			return code;
+	for (;;) {
+		while (naps && in_session(dev)) {
+			nanosleep(&nap, NULL);
+			naps--;
 		}
-		/* If it has been closed since, the next try is the last one. */
-		if (is_open(dev))
-			nanosleep(&pause, NULL);
-		else
-			tries = 0;
 		klog_begin();
+		if (!prm_message(dev, message, NULL, &err))
+			return 0;
+		/* It may have been opened since. */
+		if (err.code != EBUSY || !again)
+			break;
+		again = false;
 	}
-	return 0;
+	code = exit_of_error(dev, &err);
+	klog_tell();
+	return code;
 }
 
 int run_release(const struct command *cmd, int argc, char **argv)
@@ -248,9 +252,9 @@ int run_release(const struct command *cmd, int argc, char **argv)
 	if (r)
 		return r < 0 ? EXIT_SUCCESS : r;
 	dm_be_quiet();
-	r = send_message(dev, "pr_release", RELEASE_TRIES);
+	r = send_message(dev, "pr_release", RELEASE_NAPS);
 	if (!r && unregister)
-		r = send_message(dev, "pr_unregister", RELEASE_TRIES);
+		r = send_message(dev, "pr_unregister", RELEASE_NAPS);
 	return r;
 }
 

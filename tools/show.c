@@ -226,7 +226,7 @@ static const struct column columns[] = {
 	TEXT("GATE", "gate", "whether writes may pass: open or closed"),
 	TEXT("HOLDER", "holder", "who holds the reservation"),
 	TEXT("OPTIONS", "options", "open options of this session"),
-	NUMBER("OPENS", "opens", opens, "opens of this session"),
+	NUMBER("OPENS", "opens", opens, "opens of the device"),
 	TEXT("KEY", "key", "this host's key"),
 	NUMBER("PR_TYPE", "type", type, "type of the reservation"),
 	NUMBER("GENERATION", "gen", generation, "PRgeneration last seen"),

@@ -207,6 +207,7 @@ static int fake_list_errno;
 
 /* By task: the error of each step that changes something. */
 static int fake_step_errno[32];
+static int fake_step_signal[32];
 static bool fake_udev_hangs;
 static bool fake_message_hangs;
 static const char *fake_answer = "";
@@ -386,6 +387,8 @@ static int run_step(struct dm_task *task, const char *name)
 	fflush(stdout);
 	if (fake_message_hangs && task->type == DM_DEVICE_TARGET_MSG)
 		hang();
+	if (fake_step_signal[task->type])
+		raise(fake_step_signal[task->type]);
 	task->err = fake_step_errno[task->type];
 	return !task->err;
 }

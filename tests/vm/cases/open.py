@@ -86,10 +86,11 @@ def extended(t):
         state, status = t.a.pr_state(), mp.status()
         close(holder)
         expect(state.holder == during and status['options'] == word, f'{options}: {state} {status}')
-        expect(t.a.pr_state().holder is None and mp.status()['state'] == 'free',
-               f'after {options}: {t.a.pr_state()} {mp.status()}')
+        mp.wait_status(state='free')
+        expect(t.a.pr_state().holder is None, f'after {options}: {t.a.pr_state()}')
     expect(t.a.run(f'{PRMPATH} open {mp} -- sh -c "exit 7"')[0] == 7, 'exit code of the command')
     close(hold_extended(t, t.a, mp, 'retain'))
+    mp.wait_status(state='retained')
     expect(t.a.pr_state().holder == 0xa1, 'retain keeps the reservation')
     expect(mp.message('pr_release')[0] == 0 and t.a.pr_state().holder is None, 'pr_release')
 
@@ -129,6 +130,7 @@ def table_defaults(t):
     expect(t.a.pr_state().holder == 0xa1, 'pr_open_ro retain reserves')
     close(holder)
     expect(t.a.pr_state().holder == 0xa1, 'and retains')
+    mp.wait_status(state='retained')
     hold_bypass(t, t.a, mp)
     expect(mp.status()['state'] == 'retained', 'O_NONBLOCK stays bypass')
 

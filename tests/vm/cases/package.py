@@ -125,6 +125,8 @@ def snippets(t):
     installed(t)
     vm = t.vm
     examples = '/usr/share/doc/prmpath/examples'
+    # "multipath -t" loads what it would drive.
+    t.cleanup(vm.run, 'modprobe -r dm-multipath')
     t.cleanup(vm.check, 'rm -rf /etc/multipath /run/lvm-example /etc/modprobe.d/multipath-prmpath.conf')
     vm.check('mkdir -p /etc/multipath/conf.d /run/lvm-example')
     for name, line in ('multipath-beside.conf', 'wwid "36001405'), ('multipath-driven.conf', 'skip_kpartx "yes"'):
@@ -135,10 +137,10 @@ def snippets(t):
     vm.check(f'cp {examples}/lvm.conf /run/lvm-example/lvm.conf')
     out = vm.check('LVM_SYSTEM_DIR=/run/lvm-example lvmconfig activation/auto_activation_volume_list 2>&1')
     expect(out.strip() == 'auto_activation_volume_list="system"', out)
-    # A name that dpkg does not know, for the file of the package stays where it is.
     vm.check('cp /usr/share/dm-prmpath/modprobe-multipath.conf /etc/modprobe.d/multipath-prmpath.conf')
-    out = vm.check('modprobe -n -v dm-multipath && modprobe -n -v dm-prmpath')
-    expect('/sbin/modprobe dm-prmpath' in out and re.search(r'dm-prmpath\.ko\S* multipath=1', out), out)
+    expect('install dm_multipath /sbin/modprobe dm-prmpath' in vm.check('modprobe -c'), 'modprobe -c')
+    out = vm.check('modprobe -n -v dm-prmpath')
+    expect(re.search(r'dm-prmpath\.ko\S* multipath=1', out), out)
 
 
 @case(topology='packages', rules=['6.1'], module=False, cpus=2, hosts=('a',))
@@ -214,6 +216,7 @@ def module_upgrade(t):
     vm.check('prmpath open --retain data -- true')
     vm.check(f'umount {MOUNT}')
     device.wait_status(state='retained')
+    uuid = properties(vm, device)['DM_UUID']
     vm.check('dmsetup table data > /tmp/table && dmsetup info -c --noheadings -o uuid data > /tmp/uuid')
     vm.check('prmpath remove data')
     t.a.devices.remove(device)
@@ -225,7 +228,8 @@ def module_upgrade(t):
     vm.check('modprobe dm-prmpath')
     expect(loaded(vm) == new, f'{loaded(vm)} is loaded, expected {new}')
 
-    vm.check('dmsetup create data --uuid "$(cat /tmp/uuid)" < /tmp/table && rm /tmp/table /tmp/uuid')
+    vm.check('dmsetup create data --uuid $(cat /tmp/uuid) < /tmp/table && rm /tmp/table /tmp/uuid')
+    expect(properties(vm, '/dev/mapper/data')['DM_UUID'] == uuid, uuid)
     t.a.devices.append(device)
     vm.check(f'mount {device} {MOUNT}', 120)
     expect(vm.check(f'cat {MOUNT}/file') == 'before\nmeanwhile\n', 'the file')
