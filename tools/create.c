@@ -737,8 +737,9 @@ static int add_path(struct table *t, const struct prm_status *st, const char *wo
 	}
 	/* Of the new table: words before this one have added paths. */
 	if (table_paths(t) >= MAX_PATHS || !t->groups) {
-		complain("%s: no room for %s beside %u paths in %u groups: expected a group, and at most %u paths",
-			 st->name, path.name, table_paths(t), t->groups, MAX_PATHS);
+		complain("%s: no room for %s beside %u paths in %u groups: expected a group, and "
+			 "at most %u paths", st->name, path.name, table_paths(t), t->groups,
+			 MAX_PATHS);
 		return EXIT_FAILURE;
 	}
 	return group_add(group_for(t, path.access), path.dev);

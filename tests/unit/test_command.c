@@ -30,11 +30,11 @@ static const struct fake_device devices[] = {
 };
 
 /* A device that is not open, with room for one more path. */
-#define PATHS_7		" 9:9 1 9:9 1 9:9 1 9:9 1 9:9 1 9:9 1 9:9 1"
-#define PATHS_21	PATHS_7 PATHS_7 PATHS_7
+#define PATHS_7	" 9:9 1 9:9 1 9:9 1 9:9 1 9:9 1 9:9 1 9:9 1"
 
-#define CLOSED	"16 0 0 pr=1 state=free key=0x0000000000000001 type=5 holder=none gen=7 opens=0 "	\
-	"options=default gate=closed open=default open_ro=bypass keys_own=1 "			\
+#define CLOSED									\
+	"16 0 0 pr=1 state=free key=0x0000000000000001 type=5 holder=none gen=7 "	\
+	"opens=0 options=default gate=closed open=default open_ro=bypass keys_own=1 "	\
 	"keys_foreign=0 stale_cache=0 0 1 1 A 0 1 1 8:16 A 0 registered"
 
 static const struct fake_device all_closed[] = {
@@ -44,7 +44,8 @@ static const struct fake_device all_closed[] = {
 
 static const struct fake_device crowd[] = {
 	{ "crowd", "prmpath", CLOSED, 0,
-	  "0 0 1 1 round-robin 0 63 1" PATHS_21 PATHS_21 PATHS_21 },
+	  "0 0 1 1 round-robin 0 63 1" PATHS_7 PATHS_7 PATHS_7 PATHS_7 PATHS_7 PATHS_7 PATHS_7
+	  PATHS_7 PATHS_7 },
 	{ 0 },
 };
 
@@ -388,7 +389,8 @@ static void test_create_interrupted(void **state)
 		  "interrupted; the device is removed again");
 	assert_null(strstr(output, "[resume"));
 	assert_non_null(strstr(output, "[remove data]"));
-	check_run(ARGS("drop-path", "mpa", "sdb"), 128 + SIGINT, "", "interrupted; nothing was changed");
+	check_run(ARGS("drop-path", "mpa", "sdb"), 128 + SIGINT, "",
+		  "interrupted; nothing was changed");
 	assert_null(strstr(output, "[resume"));
 	assert_non_null(strstr(output, "[clear mpa]"));
 	fake_step_signal[DM_DEVICE_RELOAD] = 0;
@@ -927,7 +929,8 @@ static void test_release(void **state)
 	expect_output("[nap][nap][nap][message mpa: pr_release]\n");
 	close_after = 0;
 	check_run(ARGS("release", "mpa"), 0, "", "");
-	assert_int_equal(strlen(output), 25 * strlen("[nap]") + strlen("[message mpa: pr_release]\n"));
+	assert_int_equal(strlen(output),
+			 25 * strlen("[nap]") + strlen("[message mpa: pr_release]\n"));
 }
 
 static int run_with_input(char **args, const char *text)
