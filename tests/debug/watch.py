@@ -55,6 +55,15 @@ def save_coverage(vm):
         (folder / name.rsplit('/', 1)[1]).write_bytes(vm.get('/run/gcda'))
 
 
+def keep_coverage(vm):
+    """Of a guest that a case has discarded: what can be had."""
+    try:
+        if vm.alive():
+            save_coverage(vm)
+    except harness.Failed:
+        pass
+
+
 def farewell(vm):
     """Before a guest is powered off: returns what it has leaked, or ''."""
     if not is_debug(vm.kernel) or not vm.alive():
