@@ -290,7 +290,10 @@ class Failures:
                               "size=$(awk '$1 == \"dm_prmpath\" { print $2 }' /proc/modules)")
                 values |= {'require-start': '$start', 'require-end': '$(printf %#x $((start + size)))',
                            'stacktrace-depth': 32}
-            script += [f'echo {value} > {folder}/{name}' for name, value in values.items()]
+            # The probability last: before there is a filter everybody's allocations would fail.
+            probability = values.pop('probability')
+            script += [f'echo {value} > {folder}/{name}'
+                       for name, value in [*values.items(), ('probability', probability)]]
         self.t.vm.check('\n'.join(script))
         return self
 
