@@ -339,8 +339,8 @@ def who_has_it(t):
     # Who closes a moment later is waited for, as udev after the last command.
     holder = hold_extended(t, t.a, mp, 'retain')
     waiting = t.vm.spawn(f'{PRMPATH} release --unregister mp0')
-    poll(lambda: 'nanosleep' in t.vm.run('cat /proc/$(pidof -s prmpath)/wchan')[1], 5,
-         'the first try is refused')
+    poll(lambda: 'nanosleep' in t.vm.run('cat /proc/$(pidof -s prmpath)/wchan')[1], 15,
+         'it sees that the device is open')
     close(holder)
     code, out = waiting.wait(30)
     expect(code == 0, out)
