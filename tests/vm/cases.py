@@ -117,6 +117,18 @@ def unload(vm):
     poll(lambda: vm.run(f'rmmod {MODULE}')[0] == 0, 20, 'the module is unloaded')
 
 
+@contextlib.contextmanager
+def without_udev(vm):
+    """Where devices have many events: its look after each would take most of the time."""
+    vm.check('udevadm settle; udevadm control --exit')
+    # One of its workers may be busy for long, and nobody needs what it finds.
+    vm.run('timeout 30 tail --pid=$(pidof -s systemd-udevd) -f /dev/null || '
+           'pkill -KILL -x "systemd-udevd|.udev-worker."')
+    poll(lambda: vm.run('pidof systemd-udevd')[0] != 0, 30, 'udev ends')
+    yield
+    vm.check('/usr/lib/systemd/systemd-udevd --daemon')
+
+
 class Test:
     """What a case gets: guests, hosts with their paths, and the LUN's backstore.
 

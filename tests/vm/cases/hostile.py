@@ -6,7 +6,7 @@ import re
 from errno import EBUSY, EIO, EOPNOTSUPP, ETIMEDOUT
 
 import cases
-from cases import Single, Topology, case, expect, poll
+from cases import Single, Topology, case, expect, poll, without_udev
 from hostile_target import HostileLoop, descriptor, fixed
 
 cases.TOPOLOGIES.setdefault(
@@ -99,14 +99,8 @@ def run_table(t, rows, every=False, handler=''):
     table = t.a.table('@').replace('1 @', '{}')
     plan = {'table': table.replace('{} 0', f'{{}} 1 {handler}') if handler else table, 'rows': rows}
     t.vm.put('/run/plan.json', json.dumps(plan))
-    # udev's look at the device after each of the many events would take most of the time.
-    t.vm.check('udevadm settle; udevadm control --exit')
-    # One of its workers may be busy for long, and nobody needs what it finds.
-    t.vm.run('timeout 30 tail --pid=$(pidof -s systemd-udevd) -f /dev/null || '
-             'pkill -KILL -x "systemd-udevd|.udev-worker."')
-    poll(lambda: t.vm.run('pidof systemd-udevd')[0] != 0, 30, 'udev ends')
-    code, out = t.vm.run('python3 /prm/tests/hostile/opens.py /run/plan.json', 1500)
-    t.vm.check('/usr/lib/systemd/systemd-udevd --daemon')
+    with without_udev(t.vm):
+        code, out = t.vm.run('python3 /prm/tests/hostile/opens.py /run/plan.json', 1500)
     if os.environ.get('VERBOSE'):
         print('\n'.join(f'# {line}' for line in out.splitlines()), flush=True)
     expect(code == 0 and len(re.findall('^ok ', out, re.M)) == len(rows), out)

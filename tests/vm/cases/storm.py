@@ -10,7 +10,7 @@ import contextlib
 import json
 import os
 
-from cases import MODULE, case, expect, module_path, poll
+from cases import MODULE, case, expect, module_path, poll, without_udev
 from harness import Mapped
 from lio import LoopPath, find_disk
 from steps import check_write, close, hold, log
@@ -371,7 +371,7 @@ def requests_fail(t):
     mp = t.a.prmpath('mp0', 'pr_key 0xa1 path_check 1 queue_if_no_path')
     holder = hold(t, t.a, mp)
     first = t.a.paths[0]
-    with Failures(t, ('fail_make_request',), filtered=False, probability=10):
+    with without_udev(t.vm), Failures(t, ('fail_make_request',), filtered=False, probability=10):
         t.vm.check(f'echo 1 > /sys/block/{first.name}/make-it-fail')
         t.vm.check(f'fio --name=w --filename={mp} --direct=1 --rw=randwrite --bs=4k --size=8m '
                    '--ioengine=libaio --iodepth=8 --loops=4 --verify=crc32c --verify_fatal=1 '
