@@ -14,7 +14,8 @@ REGISTRY = []
 class Case:
     def __init__(self, function, topology, rules, cpus, module, kernels, long, layout):
         self.function, self.topology, self.rules = function, topology, rules
-        self.module, self.kernels, self.long, self.layout = module, kernels, long, layout
+        self.module, self.kernels, self.layout = module, kernels, layout
+        self.long = kernels if long is True else long or ()
         self.vms = TOPOLOGIES[topology].vms, cpus
         self.file = inspect.getsourcefile(function).rsplit('/', 1)[1][:-3]
         self.name = f'{self.file}.{function.__name__}'
@@ -29,7 +30,7 @@ def case(topology, rules, cpus=1, module=True, kernels=('6.1', '6.12'), long=Fal
     topology: tcm_loop, iscsi_loop, three_hosts, packages (a guest with systemd, where
         packages are installed), workbench (such a guest without a LUN) or bare (a plain one);
     rules: what of the specification it checks; module: load dm-prmpath;
-    long: only in make check-long, or when CASES asks for it;
+    long: only in make check-long, or when CASES asks for it; or the kernels where that is so;
     layout: passed to the topology, for instance paths=4, hosts=('a', 'b').
     """
     def register(function):

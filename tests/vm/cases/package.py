@@ -143,7 +143,7 @@ def snippets(t):
     expect(re.search(r'dm-prmpath\.ko\S* multipath=1', out), out)
 
 
-@case(topology='packages', rules=['6.1'], module=False, cpus=2, hosts=('a',))
+@case(topology='packages', rules=['6.1'], module=False, cpus=2, hosts=('a',), long=['6.12'])
 def kernel_upgrade(t):
     """a second kernel gets its module when it is installed; one out of range disturbs nothing"""
     installed(t)
@@ -193,7 +193,7 @@ def loaded(vm):
     return vm.check(f'cat /sys/module/{MODULE}/version').strip()
 
 
-@case(topology='packages', rules=['4.5', '4.8', '6.1'], module=False, cpus=2)
+@case(topology='packages', rules=['4.5', '4.8', '6.1'], module=False, cpus=2, long=['6.1'])
 def module_upgrade(t):
     """a new package leaves what runs alone; the module is exchanged under a LUN that stays this host's"""
     installed(t)
