@@ -18,6 +18,7 @@ import shlex
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import tempfile
 import threading
@@ -31,6 +32,8 @@ BOOT_DEADLINE = 120
 PATIENCE = int(os.environ.get('PRMPATH_PATIENCE', 1))
 # And those of a thread by its slowness once more, for kernels that check everything.
 HERE = threading.local()
+# Guests that have power, and the thread that gave it to them.
+POWERED = {}
 
 # What a kernel says when something is broken; any line fails the case.
 KERNEL_TROUBLE = re.compile(
@@ -129,6 +132,8 @@ class Job:
 class Qmp:
     def __init__(self, path):
         self.sock = connect(path)
+        # It answers at once; a QEMU that hangs never does.
+        self.sock.settimeout(60 * patience())
         self.file = self.sock.makefile('r')
         self.file.readline()
         self('qmp_capabilities')
@@ -136,7 +141,13 @@ class Qmp:
     def __call__(self, command, **arguments):
         self.sock.sendall(json.dumps({'execute': command, 'arguments': arguments}).encode())
         while True:
-            answer = json.loads(self.file.readline())
+            try:
+                line = self.file.readline()
+            except TimeoutError as error:
+                raise Failed(f'QMP {command}: QEMU does not answer') from error
+            if not line:
+                raise Failed(f'QMP {command}: QEMU is gone')
+            answer = json.loads(line)
             if 'error' in answer:
                 raise Failed(f'QMP {command}: {answer["error"]["desc"]}')
             if 'return' in answer:
@@ -238,8 +249,11 @@ class Vm:
                                             stdout=open(self.dir / 'qemu.log', 'w'),
                                             stderr=subprocess.STDOUT)
             atexit.register(self.kill)
+            POWERED[self] = threading.get_ident()
             try:
                 self.agent = connect(self.dir / 'agent')
+                self.agent.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO,
+                                      struct.pack('ll', 60 * patience(), 0))
                 threading.Thread(target=self.receive, daemon=True).start()
                 self.qmp = Qmp(self.dir / 'qmp')
                 self.booting(ready)
@@ -356,10 +370,12 @@ class Vm:
 
     def kill(self):
         """Power off at once, as if the plug was pulled."""
-        if self.process:
-            self.process.kill()
-            self.process.wait()
+        process = self.process
+        if process:
+            process.kill()
+            process.wait(60)
             self.process = None
+            POWERED.pop(self, None)
             atexit.unregister(self.kill)
 
     def reboot(self):

@@ -12,7 +12,7 @@ from sessions import Raw
 from steps import BUSY
 
 NAMES = ('dm-prmpath-dkms', 'prmpath', 'libprmpath1', 'libprmpath-dev')
-BUILD = 1800                    # seconds for a module, in a guest without KVM on a busy machine
+BUILD = 900                     # seconds for a module, in a guest without KVM on a busy machine
 FOREIGN = 0xb2
 MOUNT = '/srv/data'
 

@@ -129,7 +129,7 @@ def signed(t, name):
             {make_key}
             cd {ROOT}
             {sign.replace("=mok", f"={keys}/mok")} KVER={t.kernel} BUILD={build}"""
-        done = subprocess.run(script, shell=True, text=True, check=False,
+        done = subprocess.run(script, shell=True, text=True, check=False, timeout=300,
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         expect(done.returncode == 0, f'{script}: {done.stdout}')
         return f'/prm/{build}/dm-prmpath.ko', pathlib.Path(keys, 'mok.der').read_bytes()
