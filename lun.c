@@ -16,6 +16,8 @@
 #include <linux/module.h>
 #include <linux/mutex.h>
 #include <linux/pagemap.h>
+#include <linux/percpu.h>
+#include <linux/rcupdate.h>
 #include <linux/sched/mm.h>
 #include <linux/slab.h>
 #include <linux/spinlock.h>
@@ -41,6 +43,8 @@
 #define BACKGROUND_BUDGET_S	24	/* two commands' time-outs */
 #define COMMAND_TIMEOUT_S	10	/* E34 */
 #define ABORT_TIMEOUT_S		60
+#define QUIET_MS		200	/* for a path's writes to end before it is registered */
+#define QUIET_CHECK_MS		10
 #define HEDGE_MS		1500	/* a read goes to the next path as well */
 #define ONCE_S			60	/* rule 2.4 */
 #define RETRY_MS		1000	/* background work that did not settle */
@@ -183,6 +187,8 @@ struct lun_told {
  * @gate: pr_gate_open() and not @gate_held; each write reads it without @lock
  * @gate_held: a session has begun, but its opener still drops stale pages
  * @stale_cache: it could not drop them all
+ * @unused: RCU's state when paths lost their admission last: I/O that had chosen one
+ *	is counted at its end
  * @suspends: how often a suspend began
  * @active: a table was live at least once
  * @announced: registered paths that were reported
@@ -242,6 +248,7 @@ struct lun {
 	bool gate;
 	bool gate_held;
 	bool stale_cache;
+	unsigned long unused;
 	unsigned int suspends;
 	bool active;
 	u64 announced;
@@ -344,6 +351,7 @@ static void lun_path_free(struct kref *ref)
 	spin_unlock_irqrestore(&lun->lock, flags);
 	scsi_cmd_free(&p->cmd);
 	scsi_device_put(p->sdev);
+	free_percpu(path->writes);
 	kfree(p);
 	kfree(path);
 	lun_put(lun);
@@ -412,17 +420,21 @@ static void publish(struct lun *lun)
 {
 	u64 admitted = pr_admitted(&lun->pr);
 	bool gate = pr_gate_open(&lun->pr) && !lun->gate_held;
-	u64 failed = 0;
+	u64 failed = 0, unused = 0;
 	int i;
 
 	lockdep_assert_held(&lun->lock);
 	for (i = 0; i < PR_MAX_PATHS; i++) {
 		if (!lun->path[i])
 			continue;
+		if (path_flag(lun->path[i], LUN_PATH_ADMITTED))
+			unused |= path_bit(i) & ~admitted;
 		set_path_flag(lun->path[i], LUN_PATH_ADMITTED, admitted & path_bit(i));
 		if (path_flag(lun->path[i], LUN_PATH_FAILED))
 			failed |= path_bit(i);
 	}
+	if (unused)
+		WRITE_ONCE(lun->unused, get_state_synchronize_rcu());
 	WRITE_ONCE(lun->gate, gate);
 	if (lun->client && (admitted != lun->told.admitted || gate != lun->told.gate ||
 			    failed != lun->told.failed ||
@@ -885,7 +897,7 @@ static void run_on_all(struct lun *lun, struct lun_op *op,
 			if (start_command(lun, lun->path[i], req, op, 0))
 				batch |= path_bit(i);
 			else
-				reply->silent |= path_bit(i);
+				reply->unsent |= path_bit(i);
 		}
 		op->rounds++;
 		wait_commands(lun, op, batch, round_end(req, until), req->cleanup);
@@ -896,9 +908,9 @@ static void run_on_all(struct lun *lun, struct lun_op *op,
 				release_path(lun, lun->path[i]);
 		}
 	}
-	/* Not sent at all. */
-	reply->ended[PR_LOST] |= todo | reply->silent;
-	reply->silent |= todo;
+	reply->unsent |= todo;
+	reply->silent |= reply->unsent;
+	reply->ended[PR_LOST] |= reply->silent;
 }
 
 static bool definitive(enum pr_class class)
@@ -1098,6 +1110,57 @@ static bool must_wait(struct lun *lun, u64 paths, u64 *ready)
 	return busy && !alive;
 }
 
+static unsigned int writes_under_way(const struct lun_path *path)
+{
+	unsigned int sum = 0;
+	int cpu;
+
+	for_each_possible_cpu(cpu)
+		sum += READ_ONCE(*per_cpu_ptr(path->writes, cpu));
+	return sum;
+}
+
+/* Those of the paths, which carry no new I/O, whose old writes have ended. */
+static u64 quiet_paths(struct lun *lun, u64 paths)
+{
+	u64 quiet = 0;
+	int i;
+
+	while (paths) {
+		paths = each_path(paths, &i);
+		if (!writes_under_way(lun->path[i]))
+			quiet |= path_bit(i);
+	}
+	return quiet;
+}
+
+/*
+ * Writes of before the paths lost their admission end soon, or these are left out for
+ * now: others shall not wait for them, nor does the worker (rule 3.2).
+ */
+static u64 wait_quiet(struct lun *lun, struct lun_op *op, const struct pr_request *req,
+		      u64 paths)
+{
+	unsigned long until = jiffies + msecs_to_jiffies(QUIET_MS);
+	u64 quiet, rest;
+	int i;
+
+	cond_synchronize_rcu(READ_ONCE(lun->unused));
+	for (;;) {
+		quiet = quiet_paths(lun, paths);
+		if (quiet == paths || !may_send(op, req, until))
+			break;
+		wait_event_timeout(lun->wait, !req->cleanup && cancelled(op),
+				   msecs_to_jiffies(QUIET_CHECK_MS));
+	}
+	for (rest = paths & ~quiet; rest;) {
+		rest = each_path(rest, &i);
+		DMINFO_LIMIT("%s: path %s is registered once its earlier writes have ended",
+			     lun_name(lun), lun->path[i]->name);
+	}
+	return quiet;
+}
+
 static void execute(struct lun *lun, struct lun_op *op, struct pr_request *req,
 		    struct pr_reply *reply)
 {
@@ -1122,8 +1185,11 @@ static void execute(struct lun *lun, struct lun_op *op, struct pr_request *req,
 		soon = until;
 	wait_event_timeout(lun->wait, !must_wait(lun, req->paths, &ready) ||
 			   (!req->cleanup && cancelled(op)), time_left(soon));
-	reply->ended[PR_LOST] = req->paths & ~ready;
-	reply->silent = req->paths & ~ready;
+	if (req->quiet)
+		ready = wait_quiet(lun, op, req, ready);
+	reply->unsent = req->paths & ~ready;
+	reply->silent = reply->unsent;
+	reply->ended[PR_LOST] = reply->unsent;
 	req->paths = ready;
 	if (req->any)
 		run_on_any(lun, op, req, reply, until);
@@ -1291,6 +1357,10 @@ static void follow_up(struct lun *lun, struct lun_op *op)
 		else
 			lun->want_configure |= op->pr.configure & lun->members;
 	}
+	/* An admission found more, or fewer, keys than it can account for. */
+	if ((op->pr.kind == PR_OP_ADMIT || op->pr.kind == PR_OP_CONFLICT) && !op->error &&
+	    lun->pr.state == PR_STATE_OWNER && !lun->pr.baseline)
+		lun->want_watch = true;
 	if (op == &lun->background && op->error && lun->pr.state == PR_STATE_OWNER)
 		lun->retry_at = jiffies + msecs_to_jiffies(RETRY_MS);
 	switch (op->pr.kind) {
@@ -1378,8 +1448,9 @@ static bool next_background(struct lun *lun, struct lun_op *op)
 		lun->want_admit = 0;
 		lun->admit_later = 0;
 		lun->want_watch = false;
-		/* Rule 5.9: only what an earlier command may have left. */
-		if (lun->features.flags & PRM_F_REGISTER_AT_OPEN)
+		/* Rule 5.9: only what an earlier command may have left, or a session. */
+		if (lun->features.flags & PRM_F_REGISTER_AT_OPEN &&
+		    !(lun->pr.unseen && lun->pr.state == PR_STATE_RETAINED))
 			lun->want_configure &= lun->pr.doubt;
 	} else {
 		lun->want_admit |= lun->want_configure;
@@ -2043,12 +2114,15 @@ static struct lun_path *new_path(struct lun *lun, struct scsi_device *sdev,
 {
 	struct lun_path *path = kzalloc(sizeof(*path), GFP_KERNEL);
 	struct lun_path_private *p = kzalloc(sizeof(*p), GFP_KERNEL);
+	unsigned int __percpu *writes = alloc_percpu(unsigned int);
 
-	if (!path || !p || scsi_cmd_alloc(&p->cmd, sdev, command_done)) {
+	if (!path || !p || !writes || scsi_cmd_alloc(&p->cmd, sdev, command_done)) {
+		free_percpu(writes);
 		kfree(p);
 		kfree(path);
 		return NULL;
 	}
+	path->writes = writes;
 	path->p = p;
 	snprintf(path->name, sizeof(path->name), "%u:%u", MAJOR(bdev->bd_dev),
 		 MINOR(bdev->bd_dev));
@@ -2119,6 +2193,7 @@ struct lun_path *lun_path_get(struct lun *lun, struct block_device *bdev, u64 ke
 	if (!found && i < PR_MAX_PATHS)
 		return path;
 	scsi_cmd_free(&path->p->cmd);
+	free_percpu(path->writes);
 	kfree(path->p);
 	kfree(path);
 	if (found) {

@@ -34,6 +34,7 @@ enum lun_path_flag {
  * @flags: enum lun_path_flag, atomic bits
  * @name: "major:minor"
  * @fail_count: how often it failed
+ * @writes: under way on it; only the sum over all CPUs means something
  *
  * The rest is private to lun.c.
  */
@@ -41,6 +42,7 @@ struct lun_path {
 	unsigned long flags;
 	char name[LUN_NAME_LEN];
 	atomic_t fail_count;
+	unsigned int __percpu *writes;
 	struct lun_path_private *p;
 };
 

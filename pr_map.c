@@ -67,6 +67,7 @@ enum stage {
 	ST_VANISHED_PROVE,
 	ST_RETAKE,
 	ST_RETAKE_VERIFY,
+	ST_RETAKE_KEYS,
 	ST_LEAVE_DROP,
 	ST_REKEY,
 	ST_LOOK_READ,
@@ -273,6 +274,12 @@ static void set_baseline(struct pr_lun *lun, const struct pr_op *op)
 	lun->attention = false;
 }
 
+/* Else some of ours may have gone meanwhile: the watcher's next look finds which. */
+static bool counts_fit(const struct pr_lun *lun)
+{
+	return lun->keys_own == count_bits(lun->registered & lun->present);
+}
+
 /* A short list never proves absence (rule 5.7). */
 static bool key_absent(const struct pr_lun *lun, const struct pr_op *op)
 {
@@ -331,6 +338,7 @@ static bool send_register(const struct pr_lun *lun, struct pr_request *req,
 	req->key = from;
 	req->type = 0;
 	req->aptpl = aptpl(lun);
+	req->quiet = !from && lun->state == PR_STATE_OWNER;
 	return paths != 0;
 }
 
@@ -340,8 +348,10 @@ static bool ask_prove_paths(const struct pr_lun *lun, struct pr_request *req, u6
 }
 
 /* What a round of REGISTER(K to K) proved; the target may count it. */
-static void note_proof(struct pr_lun *lun, const struct pr_reply *reply)
+static void note_proof(struct pr_lun *lun, struct pr_op *op, const struct pr_reply *reply)
 {
+	op->proofs += count_bits(reply->ended[PR_GOOD]);
+	op->proof_lost |= reply->ended[PR_LOST] & ~reply->unsent;
 	lun->registered |= reply->ended[PR_GOOD];
 	lun->registered &= ~reply->ended[PR_CONFLICT];
 	lun->doubt &= ~(reply->ended[PR_GOOD] | reply->ended[PR_CONFLICT]);
@@ -362,7 +372,7 @@ static enum stage answer_prove(struct pr_lun *lun, struct pr_op *op,
 			       const struct pr_reply *reply)
 {
 	op->unanswered |= reply->silent;
-	note_proof(lun, reply);
+	note_proof(lun, op, reply);
 	return op->then;
 }
 
@@ -402,7 +412,7 @@ static void note_registered(struct pr_lun *lun, struct pr_op *op, u64 paths)
 static enum stage answer_register(struct pr_lun *lun, struct pr_op *op,
 				  const struct pr_reply *reply)
 {
-	u64 lost = reply->ended[PR_LOST];
+	u64 lost = reply->ended[PR_LOST] & ~reply->unsent;
 
 	note_registered(lun, op, reply->ended[PR_GOOD]);
 	lun->refused |= reply->ended[PR_NO_RESOURCES];
@@ -439,10 +449,10 @@ static enum stage answer_register_probe(struct pr_lun *lun, struct pr_op *op,
 	/* A lost status that proves registered was this operation's doing. */
 	u64 ours = reply->ended[PR_GOOD] & op->maybe;
 
-	note_proof(lun, reply);
+	note_proof(lun, op, reply);
 	note_registered(lun, op, ours);
 	op->unanswered |= reply->silent;
-	lun->doubt |= reply->ended[PR_LOST];
+	lun->doubt |= reply->ended[PR_LOST] & ~reply->unsent;
 	op->retry = reply->ended[PR_CONFLICT];
 	if (!op->ignore) {
 		lun->refused |= op->retry;
@@ -462,9 +472,11 @@ static bool ask_register_ignore(struct pr_lun *lun, struct pr_op *op,
 static enum stage answer_register_ignore(struct pr_lun *lun, struct pr_op *op,
 					 const struct pr_reply *reply)
 {
+	u64 lost = reply->ended[PR_LOST] & ~reply->unsent;
+
 	note_registered(lun, op, reply->ended[PR_GOOD]);
-	lun->doubt |= reply->ended[PR_LOST];
-	op->maybe |= reply->ended[PR_LOST];
+	lun->doubt |= lost;
+	op->maybe |= lost;
 	op->unanswered |= reply->silent;
 	lun->refused |= op->retry & ~(reply->ended[PR_GOOD] | reply->ended[PR_LOST]);
 	return op->then;
@@ -839,9 +851,9 @@ static enum stage answer_reserve(struct pr_lun *lun, struct pr_op *op,
 	if (reply->ended[PR_GOOD]) {
 		op->took = true;
 		lun->holder = path;
-		return proofs_fresh(lun, op->resv.generation) && !op->made &&
-		       (lun->cfg.shared || !lun->keys_foreign) ?
-			ST_OWNED : ST_EVICT_KEYS;
+		op->shortcut = proofs_fresh(lun, op->resv.generation) && !op->made &&
+			       (lun->cfg.shared || !lun->keys_foreign);
+		return op->shortcut ? ST_OWNED : ST_EVICT_KEYS;
 	}
 	if (reply->ended[PR_UNSUPPORTED] | reply->ended[PR_BAD_FIELD])
 		return failed(op, PR_WHY_NO_TYPE);
@@ -1063,8 +1075,10 @@ static enum stage answer_move(struct pr_lun *lun, struct pr_op *op,
 		lun->holder = op->path;
 		lun->registered = bit(op->path);
 		/* What stood before us stands on this registration now. */
-		if (!op->took)
-			op->made &= ~bit(op->path);
+		if (!op->took) {
+			op->carries = (op->made | op->carries) & bit(op->path);
+			op->made &= ~op->carries;
+		}
 		op->events |= PR_EVENT_MOVED;
 		return moved(lun, op);
 	}
@@ -1127,16 +1141,16 @@ static enum stage answer_evict_keys(struct pr_lun *lun, struct pr_op *op,
 		/* Somebody preempted us between our commands. */
 		op->took = false;
 		lun->registered = 0;
-		if (op->kind != PR_OP_OPEN || lun->state == PR_STATE_OWNER)
+		if (lun->state == PR_STATE_OWNER)
 			return fenced(lun, op);
 		lun->holder = PR_NO_PATH;
+		if (!session_open(lun))
+			lun->state = PR_STATE_FREE;
 		return failed(op, PR_WHY_LOST_RACE);
 	}
 	op->recheck = false;
 	set_baseline(lun, op);
-	/* Some of ours may have gone meanwhile: the watcher's first look finds which. */
-	if (op->made_count || op->maybe ||
-	    lun->keys_own != count_bits(lun->registered & lun->present))
+	if (op->made_count || op->maybe || !counts_fit(lun))
 		lun->baseline = false;
 	return owner_verdict(lun, op);
 }
@@ -1199,6 +1213,7 @@ static enum stage answer_owned(struct pr_lun *lun, struct pr_op *op,
 			       const struct pr_reply *reply)
 {
 	(void)reply;
+	lun->unseen = op->shortcut;
 	if (op->kind == PR_OP_OPEN)
 		return session_begins(lun, op, PR_STATE_OWNER);
 	if (op->events & PR_EVENT_RETAKEN)
@@ -1237,6 +1252,13 @@ static enum stage answer_release_start(struct pr_lun *lun, struct pr_op *op,
 	return release_chain(lun, op);
 }
 
+/* The registration that the reservation was moved to is one like others again. */
+static void nothing_stands(struct pr_op *op)
+{
+	op->made |= op->carries;
+	op->carries = 0;
+}
+
 static enum stage released(struct pr_lun *lun, struct pr_op *op)
 {
 	u64 undo = lun->undo & proven(lun);
@@ -1244,6 +1266,7 @@ static enum stage released(struct pr_lun *lun, struct pr_op *op)
 	lun->holder = PR_NO_PATH;
 	lun->leftover = false;
 	op->took = false;
+	nothing_stands(op);
 	if (op->kind == PR_OP_OPEN)
 		return session_begins(lun, op, PR_STATE_NO_RESERVE);
 	op->events |= PR_EVENT_RELEASED;
@@ -1264,8 +1287,10 @@ static enum stage released(struct pr_lun *lun, struct pr_op *op)
  */
 static enum stage release_overtaken(struct pr_lun *lun, struct pr_op *op)
 {
-	u64 made = op->made;
+	u64 made;
 
+	nothing_stands(op);
+	made = op->made;
 	if (op->kind != PR_OP_OPEN) {
 		released(lun, op);
 		op->made |= made;
@@ -1396,6 +1421,7 @@ static enum stage start_close(struct pr_lun *lun, struct pr_op *op)
 	lun->session = 0;
 	lun->opened = false;
 	lun->suspect = false;
+	lun->unseen &= retain;
 	if (state == PR_STATE_RELEASING)
 		return ST_RELEASE_READ_AGAIN;
 	if (state == PR_STATE_RETAINED)
@@ -1413,6 +1439,9 @@ static enum stage start_close(struct pr_lun *lun, struct pr_op *op)
 	if (retain) {
 		lun->state = PR_STATE_RETAINED;
 		op->events |= PR_EVENT_RETAINED;
+		/* The session was over before its first look (rule 5.11). */
+		if (lun->unseen)
+			op->configure = lun->present;
 		return decided(op, PR_WHY_OK);
 	}
 	lun->state = PR_STATE_RELEASING;
@@ -1551,10 +1580,24 @@ static enum stage answer_configure_count(struct pr_lun *lun, struct pr_op *op,
 	if (key_absent(lun, op))
 		lun->registered = 0;
 	set_baseline(lun, op);
+	/* A proof is out of date, or one registration stands for several paths (E7). */
+	if (lun->keys_own < count_bits(lun->registered & lun->present) && !op->recheck) {
+		op->recheck = true;
+		lun->registered = 0;
+		op->then = ST_CONFIGURE_VERIFY;
+		return ST_PROVE;
+	}
+	if (op->recheck)
+		op->configure |= lun->present & lun->live & ~lun->registered & ~lun->refused;
 	/* A reservation that an earlier life of this host retained. */
 	if (op->resv.held && lun->registered && lun->state == PR_STATE_FREE) {
 		lun->state = PR_STATE_RETAINED;
 		lun->type = op->resv.type;
+	}
+	if (lun->state == PR_STATE_RETAINED && lun->unseen) {
+		/* What it registered is to stay, even if an eviction fails. */
+		op->made = 0;
+		return owner_verdict(lun, op);
 	}
 	return decided(op, lun->registered & op->paths ? PR_WHY_OK : PR_WHY_NOT_REGISTERED);
 }
@@ -1687,14 +1730,16 @@ static enum stage admit_again(struct pr_lun *lun, struct pr_op *op);
 static enum stage answer_admit_witness(struct pr_lun *lun, struct pr_op *op,
 				       const struct pr_reply *reply)
 {
-	if (!(op->paths & lun->registered))
+	if (!(op->paths & lun->registered)) {
+		/* K holds: what gave no answer carries no I/O, and others may. */
+		op->settled |= op->paths & op->unanswered;
 		return failed(op, PR_WHY_NOT_REGISTERED);
+	}
 	if (!witness(lun, op))
 		return ST_ADMIT_VERIFY;	/* no other own path is alive (E23) */
 	if (reply->ended[PR_CONFLICT]) {
 		/* The witness itself is no longer registered. */
 		lun->registered &= ~reply->ended[PR_CONFLICT];
-		op->configure |= reply->ended[PR_CONFLICT];
 		return admit_again(lun, op);
 	}
 	if (!reply->ended[PR_GOOD])
@@ -1731,6 +1776,7 @@ static enum stage answer_admit_count(struct pr_lun *lun, struct pr_op *op,
 	    moved_by < op->made_count || moved_by > most)
 		return admit_again(lun, op);
 	set_baseline(lun, op);
+	lun->baseline &= counts_fit(lun);
 	lun->unverified &= ~op->paths;
 	op->settled |= op->paths & lun->registered;
 	/* The session's from here on, even if an eviction fails. */
@@ -1782,12 +1828,11 @@ static enum stage answer_conflict_probe(struct pr_lun *lun, struct pr_op *op,
 {
 	u64 mute = op->paths & ~(reply->ended[PR_GOOD] | reply->ended[PR_CONFLICT]);
 
-	note_proof(lun, reply);
+	note_proof(lun, op, reply);
 	lun->baseline = false;
 	lun->suspect = false;
 	/* K holds: what gives no proof carries no I/O until it does, and others may. */
 	lun->registered &= ~mute;
-	op->configure |= mute & lun->live;
 	/* Registered: the conflict was of a moment that has passed. */
 	op->settled = reply->ended[PR_GOOD] | mute;
 	op->paths = reply->ended[PR_CONFLICT];
@@ -1816,6 +1861,7 @@ static enum stage answer_watch_read(struct pr_lun *lun, struct pr_op *op,
 	if (proofs_fresh(lun, op->resv.generation) && !op->recheck &&
 	    (lun->cfg.shared || !lun->keys_foreign)) {
 		lun->suspect = false;
+		lun->unseen = false;
 		return decided(op, PR_WHY_OK);
 	}
 	return ST_WATCH_KEYS;
@@ -1860,7 +1906,7 @@ static enum stage answer_watch_probe(struct pr_lun *lun, struct pr_op *op,
 
 	for (class = 0; class < PR_CLASS_COUNT; class++)
 		asked |= reply->ended[class];
-	note_proof(lun, reply);
+	note_proof(lun, op, reply);
 	/*
 	 * A path that was away just now, or could not say, has an older proof only.
 	 * While no path can say, K holds, and those that were asked go on.
@@ -1869,7 +1915,6 @@ static enum stage answer_watch_probe(struct pr_lun *lun, struct pr_op *op,
 		op->unanswered = asked & ~reply->ended[PR_CONFLICT];
 		kept = asked;
 	}
-	op->configure = reply->ended[PR_CONFLICT] | (lun->registered & ~kept);
 	lun->registered &= kept;
 	/* It may have been the holder: nobody is evicted before that is known. */
 	return reply->ended[PR_CONFLICT] ? ST_WATCH_READ : ST_WATCH_KEYS;
@@ -1889,7 +1934,8 @@ static enum stage vanished(struct pr_lun *lun, struct pr_op *op)
 	op->ignore = false;
 	op->generation_before = op->resv.generation;
 	op->made_count = 0;
-	op->probe_count = 0;
+	op->proofs = 0;
+	op->proof_lost = false;
 	if ((lun->baseline && op->resv.generation == lun->generation) ||
 	    !op->resv.generation)
 		return ST_VANISHED_KEYS;
@@ -1916,15 +1962,6 @@ static enum stage answer_vanished_keys(struct pr_lun *lun, struct pr_op *op,
 	return ST_VANISHED_PROVE;
 }
 
-static bool ask_vanished_prove(struct pr_lun *lun, struct pr_op *op,
-			       struct pr_request *req)
-{
-	bool asked = ask_prove(lun, op, req);
-
-	op->probe_count = count_bits(req->paths);
-	return asked;
-}
-
 static bool ask_retake(struct pr_lun *lun, struct pr_op *op, struct pr_request *req)
 {
 	u64 paths = proven(lun) & ~op->tried & ~op->unanswered;
@@ -1941,13 +1978,13 @@ static enum stage answer_retake(struct pr_lun *lun, struct pr_op *op,
 	if (reply->ended[PR_CONFLICT])
 		return fenced(lun, op);
 	lun->baseline = false;
+	op->took |= reply->ended[PR_GOOD] || reply->ended[PR_LOST] & ~reply->unsent;
 	if (!reply->ended[PR_GOOD]) {
 		op->tried |= bit(op->path);
 		op->unanswered |= reply->silent;
 		if (reply->ended[PR_PATH_STATE])
 			return ST_RETAKE;
 	} else {
-		op->took = true;
 		lun->holder = op->path;
 	}
 	return ST_RETAKE_VERIFY;
@@ -1964,11 +2001,25 @@ static enum stage fenced_and_undone(struct pr_lun *lun, struct pr_op *op)
 	return failed(op, PR_WHY_FENCED);
 }
 
+/* The generation counts @made commands of ours, and of our proofs all or none. */
+static bool only_ours(const struct pr_op *op, u32 generation, u32 made)
+{
+	u32 moved_by = generation - op->generation_before;
+
+	return moved_by == made || moved_by == made + op->proofs;
+}
+
+static void retaken(struct pr_lun *lun, struct pr_op *op)
+{
+	op->took = false;
+	lun->suspect = false;
+	op->events |= PR_EVENT_RETAKEN;
+	op->settled |= op->paths & lun->registered;
+}
+
 static enum stage answer_retake_verify(struct pr_lun *lun, struct pr_op *op,
 				       const struct pr_reply *reply)
 {
-	u32 moved_by, most;
-
 	if (!note_reservation(lun, op, reply))
 		return unanswered(op, reply);
 	switch (owner_of(lun, &op->resv)) {
@@ -1980,16 +2031,34 @@ static enum stage answer_retake_verify(struct pr_lun *lun, struct pr_op *op,
 	case OWNER_ALL:
 		break;
 	}
+	if (op->maybe || op->proof_lost)
+		return ST_RETAKE_KEYS;
 	/* Registered or preempted in between: it was not ours all the time. */
-	moved_by = op->resv.generation - op->generation_before;
-	most = op->made_count + op->probe_count + count_bits(op->maybe);
-	if (moved_by < op->made_count || moved_by > most)
+	if (!only_ours(op, op->resv.generation, op->made_count))
 		return fenced_and_undone(lun, op);
-	op->took = false;
-	lun->suspect = false;
-	op->events |= PR_EVENT_RETAKEN;
-	op->settled |= op->paths & lun->registered;
-	op->configure = lun->present & ~lun->registered;
+	retaken(lun, op);
+	return ST_EVICT_KEYS;
+}
+
+/*
+ * A status was lost, and with it how often the generation should have moved. Since
+ * the target lost its memory the entries with K tell how many REGISTERs were done; a
+ * foreign one may hide a command that was not.
+ */
+static enum stage answer_retake_keys(struct pr_lun *lun, struct pr_op *op,
+				     const struct pr_reply *reply)
+{
+	if (!note_keys(lun, op, reply))
+		return unanswered(op, reply);
+	/* Of two moments: a command of ours may have been late. */
+	if (op->keys.generation != op->resv.generation &&
+	    ++op->rounds <= ADMIT_ROUNDS)
+		return ST_RETAKE_VERIFY;
+	if (!op->keys.complete || !lun->keys_own || lun->keys_foreign ||
+	    op->keys.generation != op->resv.generation ||
+	    !only_ours(op, op->keys.generation, op->memory_lost ? lun->keys_own : 0))
+		return fenced_and_undone(lun, op);
+	retaken(lun, op);
 	return ST_EVICT_KEYS;
 }
 
@@ -2298,9 +2367,10 @@ static const struct stage_row stages[ST_COUNT] = {
 	ROW(ST_WATCH_KEYS, ask_keys, answer_watch_keys),
 	ROW(ST_WATCH_PROBE, ask_watch_probe, answer_watch_probe),
 	ROW(ST_VANISHED_KEYS, ask_keys, answer_vanished_keys),
-	ROW(ST_VANISHED_PROVE, ask_vanished_prove, answer_prove),
+	ROW(ST_VANISHED_PROVE, ask_prove, answer_prove),
 	ROW(ST_RETAKE, ask_retake, answer_retake),
 	ROW(ST_RETAKE_VERIFY, ask_reservation, answer_retake_verify),
+	ROW(ST_RETAKE_KEYS, ask_keys, answer_retake_keys),
 	ROW(ST_LEAVE_DROP, ask_leave_drop, answer_leave_drop),
 	ROW(ST_REKEY, ask_rekey, answer_rekey),
 	ROW(ST_LOOK_READ, ask_reservation, answer_look_read),
@@ -2356,6 +2426,7 @@ void pr_op_revoke(struct pr_op *op)
 	op->prior_session = open.prior_session;
 	op->prior_opened = open.prior_opened;
 	op->made = open.made;
+	op->carries = open.carries;
 }
 
 /* The time is up, or nobody waits: only undoing goes on. */
@@ -2370,13 +2441,13 @@ static enum stage cut_short(struct pr_lun *lun, struct pr_op *op,
 	return failed(op, op->cancelled ? PR_WHY_CANCELLED : PR_WHY_TIMEOUT);
 }
 
-/* What this operation could not verify waits for its admission. */
+/* What this operation could not verify, or found unregistered, waits for its admission. */
 static void admit_later(struct pr_lun *lun, struct pr_op *op)
 {
 	if (lun->state != PR_STATE_OWNER)
 		return;
 	lun->registered &= ~lun->unverified;
-	op->configure |= lun->unverified & lun->present & lun->live & ~lun->refused;
+	op->configure |= lun->present & lun->live & ~lun->registered & ~lun->refused;
 	if (op->kind == PR_OP_LEAVE)
 		op->configure &= ~op->paths;
 }
@@ -2441,7 +2512,8 @@ u64 pr_admitted(const struct pr_lun *lun)
 		return lun->present;
 	/* Types 1 and 3 let only the holder's nexus write (E13). */
 	if (lun->type == PR_TYPE_WRITE_EXCLUSIVE || lun->type == PR_TYPE_EXCLUSIVE_ACCESS)
-		return lun->holder == PR_NO_PATH ? 0 : bit(lun->holder);
+		return lun->holder == PR_NO_PATH ? 0 :
+		       bit(lun->holder) & lun->registered & ~lun->unverified;
 	return lun->registered & ~lun->unverified;
 }
 

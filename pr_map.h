@@ -54,6 +54,8 @@ struct pr_config {
  * @opened: an open that is not bypass happened since the last full close
  * @suspect: an I/O conflict is being looked into: not a verified owner now
  * @leftover: a reservation with K stands that nobody wants
+ * @unseen: ours since rule 6.1's two commands; who registered between them has not
+ *	been looked for yet
  * @present: paths of the table
  * @live: paths that are present, not failed, with no command left over
  * @registered: paths proven to be registered with K
@@ -85,6 +87,7 @@ struct pr_lun {
 	bool opened;
 	bool suspect;
 	bool leftover;
+	bool unseen;
 	u64 present;
 	u64 live;
 	u64 registered;
@@ -211,6 +214,7 @@ struct pr_op {
 	u64 tried;		/* paths on which RESERVE failed */
 	u64 unanswered;		/* paths that gave no answer in this operation */
 	u64 maybe;		/* its REGISTER may have been done there */
+	u64 carries;		/* path of @made that an older reservation was moved to */
 	bool took;		/* a RESERVE or PREEMPT of ours may stand */
 	bool fought;		/* sent a PREEMPT at another holder */
 	bool probed;
@@ -219,13 +223,16 @@ struct pr_op {
 	bool recheck;
 	bool retaking;
 	bool memory_lost;
+	bool proof_lost;	/* a REGISTER(K to K) ended without its status */
+	bool shortcut;		/* rule 6.1: READ RESERVATION and RESERVE were all */
 	u8 rounds;
 	u8 force_rounds;
 	u8 release_step;
 	u64 victim;
 	u64 after;		/* cursor over foreign keys */
 	u32 made_count;
-	u32 probe_count;
+	u32 probe_count;	/* REGISTER(K to K) sent */
+	u32 proofs;		/* and those that were GOOD */
 	u32 own_before;
 	u32 generation_before;
 	u32 evictions;
@@ -243,6 +250,9 @@ struct pr_op {
  * @sa_key: SERVICE ACTION RESERVATION KEY
  * @type: reservation type
  * @aptpl: APTPL bit
+ * @quiet: only where the path's own I/O has ended: a write from before would have
+ *	the right of the new registration, should the LUN be another host's by now
+ *	(rule 3.2); where it has not, nothing is sent
  * @cleanup: part of an undo: goes on although the time is up
  */
 struct pr_request {
@@ -253,6 +263,7 @@ struct pr_request {
 	u64 sa_key;
 	u8 type;
 	bool aptpl;
+	bool quiet;
 	bool cleanup;
 };
 
@@ -260,6 +271,7 @@ struct pr_request {
  * struct pr_reply - how they ended
  * @ended: paths by class; a path that did not answer in time is in PR_LOST
  * @silent: those of PR_LOST that gave no SCSI answer at all
+ * @unsent: those of @silent to which nothing was sent
  * @attention: a unit attention of the resetting kind was met on the way
  * @path: with @any, the path that answered, else PR_NO_PATH
  * @timed_out: the operation's time is up
@@ -272,6 +284,7 @@ struct pr_request {
 struct pr_reply {
 	u64 ended[PR_CLASS_COUNT];
 	u64 silent;
+	u64 unsent;
 	u64 attention;
 	int path;
 	bool timed_out;

@@ -138,6 +138,9 @@ static struct target_path *choose_path(struct target *t, const struct bio *bio)
 	}
 	if (bio)
 		path_went(cursor, cursor->slot, bio->bi_iter.bi_sector, bio_sectors(bio));
+	/* Before RCU ends: whoever takes the path out of use waits for both. */
+	if (bio && path && op_is_write(bio_op(bio)))
+		this_cpu_inc(*path->lun_path->writes);
 	put_cpu_ptr(t->cursor);
 out:
 	rcu_read_unlock();
@@ -396,6 +399,8 @@ int route_end_io(struct dm_target *ti, struct bio *bio, blk_status_t *error)
 
 	if (unlikely(!path))
 		return DM_ENDIO_DONE;
+	if (op_is_write(io->opf))
+		this_cpu_dec(*path->lun_path->writes);
 	if (t->needs & PATH_NEEDS_LOAD)
 		count_end(t, io);
 	/* For path_stay(); on another CPU it is missed, and a run lasts longer. */

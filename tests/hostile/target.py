@@ -544,6 +544,11 @@ class Target:
             if (host is None or str(nexus)[0] == host) and path in (None, nexus.path):
                 nexus.attentions += [tuple(code) for code in codes]
 
+    def do_go(self):
+        """What waits for its time has waited long enough."""
+        for command in Command.waiting:
+            command.wake.set()
+
     def do_drop(self, path=None):
         for session in list(self.sessions):
             if path in (None, session.nexus and session.nexus.path):

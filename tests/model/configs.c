@@ -206,6 +206,10 @@ const struct config configs[] = {
 		.name = "writes-lost", TWO(SET_OWNER, OPT(0), OPT(FORCED), 1, 1),
 		.fault = { [F_WRITE_QUEUED] = 1, [F_LOSE_DONE] = 1, [F_LOSE_UNDONE] = 1,
 			   [F_ABORTED] = 1 }, .faults = 2, .quick = 12, .depth = 99,
+	}, {
+		.name = "writes-doubt", TWO(SET_OWNER, 0, OPT(FORCED), 0, 1),
+		.fault = { [F_WRITE_FLIGHT] = 1, [F_FORGET] = 1 }, .victims = 1,
+		.quick = 19, .depth = 99,
 	},
 	/* Targets as they are. */
 	{

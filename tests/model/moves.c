@@ -157,6 +157,9 @@ static void step_moves(const struct world *w, struct list *l, unsigned int host)
 		if (!(paths & bit(path)))
 			continue;
 		add(l, M_STEP, host, path, 0);
+		/* Nothing is sent while the path's own writes are under way. */
+		if (h->req.quiet && sim_pending(&w->pw.target, h->nexus[path]))
+			continue;
 		if (w->pw.target.nexus[h->nexus[path]].path_state != SIM_PATH_UP)
 			continue;
 		for (i = 0; i < COUNT_OF(ends); i++) {

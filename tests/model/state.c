@@ -175,10 +175,12 @@ static void operation(struct buf *b, struct pw_host *h)
 	U8(op->tried);
 	U8(op->unanswered);
 	U8(op->maybe);
+	U8(op->carries);
 	BITS(&op->cancelled, &op->started, &op->prior_opened, &op->took, &op->fought,
 	     &op->probed, &op->ignore, &op->no_abort);
 	BITS(&op->recheck, &op->retaking, &op->memory_lost, &op->resv.held, &first,
 	     &expires, &h->impatient, &h->opened_before);
+	BITS(&op->shortcut, &op->proof_lost);
 	U8(op->rounds);
 	U8(op->force_rounds);
 	U8(op->release_step);
@@ -186,6 +188,7 @@ static void operation(struct buf *b, struct pw_host *h)
 	key(b, &op->after);
 	U8(op->made_count);
 	U8(op->probe_count);
+	U8(op->proofs);
 	U8(op->own_before);
 	U8(op->evictions);
 	generation(b, &op->generation_before);
@@ -200,10 +203,11 @@ static void operation(struct buf *b, struct pw_host *h)
 	key(b, &h->req.key);
 	key(b, &h->req.sa_key);
 	U8(h->req.type);
-	BITS(&h->req.any, &h->req.aptpl, &h->req.cleanup);
+	BITS(&h->req.any, &h->req.aptpl, &h->req.quiet, &h->req.cleanup);
 	for (i = 0; i < PR_CLASS_COUNT; i++)
 		U8(h->reply.ended[i]);
 	U8(h->reply.silent);
+	U8(h->reply.unsent);
 	U8(h->reply.attention);
 	if (!b->write) {
 		h->commands = first ? 0 : 1;
@@ -220,12 +224,14 @@ static void host(struct buf *b, struct world *w, struct pw_host *h, struct ghost
 	U8(lun->session);
 	BITS(&lun->opened, &lun->suspect, &lun->leftover, &lun->baseline, &lun->attention,
 	     &lun->no_abort, &lun->no_aptpl, &lun->twin);
+	BITS(&lun->unseen);
 	U8(lun->present);
 	U8(lun->live);
 	U8(lun->registered);
 	U8(lun->unverified);
 	U8(lun->refused);
 	U8(lun->doubt);
+	U8(lun->undo);
 	path(b, &lun->holder);
 	U8(lun->type);
 	generation(b, &lun->generation);

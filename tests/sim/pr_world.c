@@ -297,6 +297,9 @@ static void follow_up(struct pw_host *h)
 	u64 unproven = h->members & ~h->lun.registered;
 	int path;
 
+	if ((h->op.kind == PR_OP_ADMIT || h->op.kind == PR_OP_CONFLICT) && !error && owner &&
+	    !h->lun.baseline)
+		h->want_watch = true;
 	if (owner)
 		h->want_admit |= h->op.configure & h->members;
 	else
@@ -355,6 +358,13 @@ static bool take_back(struct pw_host *h)
 	return true;
 }
 
+static void not_sent(struct pw_host *h, u64 paths)
+{
+	h->reply.ended[PR_LOST] |= paths;
+	h->reply.silent |= paths;
+	h->reply.unsent |= paths;
+}
+
 static void next_request(struct pw_host *h, const struct pr_reply *reply)
 {
 	u64 ready;
@@ -377,8 +387,7 @@ static void next_request(struct pw_host *h, const struct pr_reply *reply)
 		ready = h->req.paths & ~h->busy;
 		memset(&h->reply, 0, sizeof(h->reply));
 		h->reply.path = PR_NO_PATH;
-		h->reply.ended[PR_LOST] = h->req.paths & ~ready;
-		h->reply.silent = h->req.paths & ~ready;
+		not_sent(h, h->req.paths & ~ready);
 		h->todo = ready;
 		h->rounds++;
 		if (ready)
@@ -421,7 +430,14 @@ bool pw_step(struct pw_host *h)
 bool pw_step_on(struct pw_host *h, int path)
 {
 	assert(pw_choices(h) & bit(path));
-	one_command(h, path);
+	if (h->req.quiet && ((h->noisy & bit(path)) ||
+			     sim_pending(&h->world->target, h->nexus[path]))) {
+		trace_command(h, path, "not sent");
+		not_sent(h, bit(path));
+		h->todo &= ~bit(path);
+	} else {
+		one_command(h, path);
+	}
 	if (h->cancel && h->commands >= h->cancel)
 		h->op.cancelled = true;
 	if (h->todo)

@@ -40,6 +40,7 @@ typedef void (*pw_hook)(struct pw_host *host, unsigned int n,
  * @members: paths of the table
  * @leaving: paths that have left it and are still registered
  * @failed: paths taken for dead
+ * @noisy: paths whose writes do not end, whatever the target has
  * @busy: paths whose command outlived its operation
  * @want_configure: background work, as in lun.c
  * @want_admit: likewise
@@ -66,6 +67,7 @@ struct pw_host {
 	u64 members;
 	u64 leaving;
 	u64 failed;
+	u64 noisy;
 	u64 busy;
 	u64 want_configure;
 	u64 want_admit;

@@ -693,6 +693,373 @@ static void probe_without_an_answer(void **state)
 	assert_int_equal(target->generation, generation);
 }
 
+/* What a third host does before the first command of a stage. */
+static const char *intruder_at;
+static void (*intruder)(unsigned int nexus);
+
+static void intrude(struct pw_host *h, unsigned int n, const struct pr_request *req, int path)
+{
+	(void)n;
+	(void)req;
+	(void)path;
+	if (!intruder_at || strcmp(pr_op_stage(&h->op), intruder_at))
+		return;
+	intruder_at = NULL;
+	intruder(third_host(KC));
+}
+
+static void then_free(const char *stage, void (*what)(unsigned int nexus))
+{
+	intruder_at = stage;
+	intruder = what;
+	a->hook = intrude;
+}
+
+static void had_it(unsigned int nexus)
+{
+	raw_take(nexus, KC, PR_TYPE_WRITE_EXCLUSIVE_RO);
+	raw_out(nexus, PR_ACT_RELEASE, PR_TYPE_WRITE_EXCLUSIVE_RO, KC, 0);
+}
+
+static void had_it_and_left(unsigned int nexus)
+{
+	had_it(nexus);
+	raw_out(nexus, PR_ACT_REGISTER, 0, KC, 0);
+}
+
+static void clears(unsigned int nexus)
+{
+	raw_take(nexus, KC, 0);
+	raw_out(nexus, PR_ACT_CLEAR, 0, KC, 0);
+}
+
+static void registers(unsigned int nexus)
+{
+	raw_take(nexus, KC, 0);
+}
+
+static void registers_and_a_path_dies(unsigned int nexus)
+{
+	raw_take(nexus, KC, 0);
+	dead(a, 0);
+}
+
+static void path_one_is_forgotten(unsigned int nexus)
+{
+	(void)nexus;
+	sim_forget_nexus(target, a->nexus[1]);
+}
+
+/*
+ * Rule 5.11: a status that is lost while the target's memory is repaired leaves no
+ * room for another host that had the LUN meanwhile.
+ */
+static void lost_status_while_retaking(void **state)
+{
+	static void (*const others[])(unsigned int nexus) = { had_it, had_it_and_left, NULL };
+	unsigned int i, done;
+
+	(void)state;
+	for (i = 0; i < 3; i++) {
+		for (done = 0; done < 3; done++) {
+			two_hosts_with(2);
+			target->quirks |= SIM_LIO_UNREGISTER;
+			a->lun.cfg.aptpl = false;
+			owner(a, 0);
+			sim_power_loss(target);
+			if (done < 2)
+				lose(a, 0, SIM_REGISTER, done);
+			else
+				sim_script(target, a->nexus[0], (struct sim_answer){
+					.cmd = SIM_REGISTER, .execute = true, .status = 0x40 });
+			if (others[i])
+				then_free("RETAKE", others[i]);
+			pw_do(a, PR_OP_WATCH, 0);
+			a->hook = NULL;
+			assert_state(a, others[i] ? PR_STATE_FENCED : PR_STATE_OWNER);
+			assert_int_equal(!!target->type, !others[i]);
+			if (others[i])
+				continue;
+			alive(a, 0);
+			pw_settle(a);
+			assert_int_equal(pr_admitted(&a->lun), 3);
+		}
+	}
+}
+
+/* Another host is the first to see that the LUN is free. */
+static void reserve_when_free(struct pw_host *h, unsigned int n,
+			      const struct pr_request *req, int path)
+{
+	(void)n;
+	(void)req;
+	(void)path;
+	if (!target->type && !strcmp(pr_op_stage(&h->op), "RELEASE_READ"))
+		raw_take(third_host(KC), KC, PR_TYPE_WRITE_EXCLUSIVE_RO);
+}
+
+/*
+ * Rules 5.9 and 4.2: a registration made to release a reservation goes when another
+ * host has reserved by then, also the one that the reservation was moved to.
+ */
+static void reserved_behind_a_release(void **state)
+{
+	(void)state;
+	owner(a, 0);
+	pw_path_fail(a, 0);
+	dead(a, 0);
+	lose(a, 1, SIM_PREEMPT, true);
+	assert_int_equal(pw_close(a), -EIO);
+	assert_state(a, PR_STATE_RELEASING);
+	assert_true(sim_holds(target, a->nexus[1]));
+	alive(a, 0);
+	a->hook = reserve_when_free;
+	background_once(a);
+	a->hook = NULL;
+	assert_state(a, PR_STATE_FREE);
+	assert_true(a->op.events & PR_EVENT_MOVED);
+	assert_holder(KC);
+	assert_int_equal(sim_registrations(target, KA), 0);
+}
+
+/*
+ * Rules 3.2 and 5.11: who registers between the two commands of a short open is evicted,
+ * also if the session has ended, with retain, before its first look.
+ */
+static void retained_before_the_first_look(void **state)
+{
+	unsigned int round;
+
+	(void)state;
+	for (round = 0; round < 2; round++) {
+		two_hosts_with(2);
+		pw_settle(a);
+		then_free("RESERVE", registers);
+		assert_int_equal(pw_open(a, RETAIN), 0);
+		a->hook = NULL;
+		assert_int_equal(a->commands, 2);
+		assert_int_equal(sim_registrations(target, KC), 1);
+		assert_int_equal(pw_close(a), 0);
+		assert_int_equal(a->commands, 0);
+		/* Or that host was faster. */
+		if (round)
+			raw_out(third_host(KC), PR_ACT_PREEMPT_ABORT, PR_TYPE_WRITE_EXCLUSIVE_RO,
+				KC, KA);
+		pw_settle(a);
+		assert_state(a, round ? PR_STATE_FREE : PR_STATE_RETAINED);
+		assert_holder(round ? KC : KA);
+		assert_int_equal(sim_registrations(target, KC), round);
+		assert_int_equal(sim_registrations(target, KA), round ? 0 : 2);
+		pw_settle(a);
+		assert_int_equal(a->want_configure, 0);
+	}
+}
+
+/* Rule 5.3: a path that could not take the reservation over is admitted anew. */
+static void not_moved_after_all(void **state)
+{
+	(void)state;
+	owner(a, 0);
+	pw_members(a, 2);
+	then_free("MOVE", path_one_is_forgotten);
+	pw_prepare(a, PR_OP_LEAVE);
+	a->op.paths = a->leaving;
+	assert_int_equal(pw_run(a), -EAGAIN);
+	a->hook = NULL;
+	assert_state(a, PR_STATE_OWNER);
+	assert_int_equal(pr_admitted(&a->lun), 0);
+	pw_settle(a);
+	assert_int_equal(pr_admitted(&a->lun), 2);
+	assert_holder(KA);
+}
+
+/* Rule 5.2: an admission that counts too few keys leaves the rest to the watcher. */
+static void another_proof_is_out_of_date(void **state)
+{
+	(void)state;
+	two_hosts_with(3);
+	owner(a, 0);
+	sim_forget_nexus(target, a->nexus[1]);
+	sim_forget_nexus(target, a->nexus[2]);
+	pw_conflict(a, 1);
+	background_once(a);
+	assert_int_equal(a->op.kind, PR_OP_CONFLICT);
+	assert_int_equal(sim_registrations(target, KA), 2);
+	pw_settle(a);
+	assert_int_equal(sim_registrations(target, KA), 3);
+	assert_int_equal(pr_admitted(&a->lun), 7);
+}
+
+/* Rules 5.2 and 6.1: cleared while a path was registered: no shortcut for the next open. */
+static void cleared_while_registering(void **state)
+{
+	(void)state;
+	pw_settle(a);
+	pw_path_fail(a, 0);
+	pw_path_back(a, 0);
+	sim_forget_nexus(target, a->nexus[0]);
+	then_free("REGISTER", clears);
+	background_once(a);
+	a->hook = NULL;
+	assert_int_equal(sim_registrations(target, KA), 1);
+	assert_int_equal(pw_open(a, 0), 0);
+	assert_int_equal(sim_registrations(target, KA), 2);
+	assert_int_equal(pr_admitted(&a->lun), 3);
+}
+
+/* Rules 4.2 and 5.11: a RESERVE that took effect unseen is released with the session. */
+static void lost_reserve_while_retaking(void **state)
+{
+	(void)state;
+	a->lun.cfg.aptpl = false;
+	owner(a, 0);
+	sim_power_loss(target);
+	lose(a, 0, SIM_RESERVE, true);
+	then_free("RETAKE_VERIFY", registers_and_a_path_dies);
+	pw_do(a, PR_OP_WATCH, 0);
+	a->hook = NULL;
+	assert_state(a, PR_STATE_FENCED);
+	assert_holder(KA);
+	alive(a, 0);
+	pw_close(a);
+	pw_settle(a);
+	assert_state(a, PR_STATE_FREE);
+	assert_int_equal(target->type, 0);
+}
+
+/* Rule 5.11: who comes when the LUN is ours again is evicted, and no reason to stop. */
+static void registered_after_a_retake(void **state)
+{
+	(void)state;
+	a->lun.cfg.aptpl = false;
+	owner(a, 0);
+	sim_power_loss(target);
+	then_free("EVICT_KEYS", registers);
+	pw_do(a, PR_OP_WATCH, 0);
+	a->hook = NULL;
+	assert_state(a, PR_STATE_OWNER);
+	assert_int_equal(sim_registrations(target, KC), 0);
+	assert_int_equal(pr_admitted(&a->lun), 3);
+}
+
+/* Rule 5.11: a registration of an earlier life of a path is no reason to be fenced. */
+static void vanished_after_a_relogin(void **state)
+{
+	(void)state;
+	pw_init(&world);
+	pw_add_host(&world, SIM_ISCSI, 2, KA);
+	owner(a, 0);
+	sim_relogin(target, a->nexus[1]);
+	pw_path_fail(a, 1);
+	pw_path_back(a, 1);
+	pw_settle(a);
+	assert_int_equal(pr_admitted(&a->lun), 3);
+	assert_int_equal(sim_registrations(target, KA), 3);
+	sim_forget_nexus(target, a->nexus[a->lun.holder]);
+	assert_int_equal(target->type, 0);
+	pw_do(a, PR_OP_WATCH, 0);
+	assert_state(a, PR_STATE_OWNER);
+	assert_holder(KA);
+}
+
+/* Rule 6.1, E7: one registration for all paths of the host: the short open stays. */
+static void short_open_with_one_registration(void **state)
+{
+	unsigned int round;
+
+	(void)state;
+	two_hosts_with(4);
+	target->quirks |= SIM_SHARED;
+	for (round = 0; round < 3; round++) {
+		pw_settle(a);
+		assert_int_equal(pw_open(a, 0), 0);
+		assert_int_equal(a->commands, 2);
+		pw_settle(a);
+		assert_int_equal(pr_admitted(&a->lun), 15);
+		assert_int_equal(pw_close(a), 0);
+		pw_path_fail(a, 1);
+		pw_path_back(a, 1);
+	}
+}
+
+/* Rules 3.2, 5.3 and 5.4: a path whose writes do not end holds up nothing but itself. */
+static void noisy_path(void **state)
+{
+	int holder;
+
+	(void)state;
+	two_hosts_with(3);
+	owner(a, 0);
+	sim_forget_nexus(target, a->nexus[1]);
+	a->noisy = 2;
+	pw_conflict(a, 1);
+	background_once(a);
+	assert_int_equal(a->conflicts, 0);
+	assert_int_equal(a->lun.doubt, 0);
+	pw_settle(a);
+	assert_int_equal(pr_admitted(&a->lun), 5);
+	assert_int_equal(sim_registrations(target, KA), 2);
+	/* Another one returns meanwhile. */
+	pw_path_fail(a, 2);
+	pw_path_back(a, 2);
+	pw_settle(a);
+	assert_int_equal(pr_admitted(&a->lun), 5);
+	a->noisy = 0;
+	pw_settle(a);
+	assert_int_equal(pr_admitted(&a->lun), 7);
+
+	/* The reservation moves, and takes the other registrations along (rule 4.8). */
+	holder = a->lun.holder;
+	a->noisy = 4;
+	pw_members(a, 7 & ~(1u << holder));
+	pw_do(a, PR_OP_LEAVE, 1u << holder);
+	assert_int_not_equal(a->lun.holder, holder);
+	pw_settle(a);
+	assert_int_equal(pr_admitted(&a->lun), 3 & ~(1u << holder));
+	a->noisy = 0;
+	pw_settle(a);
+	assert_int_equal(pr_admitted(&a->lun), 7 & ~(1u << holder));
+}
+
+/* Rule 5.2, E13: also the only path of types 1 and 3 has to be registered. */
+static void single_path_returns(void **state)
+{
+	(void)state;
+	two_hosts_with(1);
+	a->lun.cfg.type = PR_TYPE_WRITE_EXCLUSIVE;
+	owner(a, 0);
+	assert_int_equal(pr_admitted(&a->lun), 1);
+	pw_path_fail(a, 0);
+	pw_path_back(a, 0);
+	assert_int_equal(pr_admitted(&a->lun), 0);
+	pw_settle(a);
+	assert_int_equal(pr_admitted(&a->lun), 1);
+	assert_state(a, PR_STATE_OWNER);
+}
+
+/* Rule 3.2: an owner registers a path when its old writes have ended; others have none. */
+static void owner_registers_quiet_paths(void **state)
+{
+	(void)state;
+	pw_settle(a);
+	pw_open_start(a, 0);
+	while (a->running) {
+		assert_false(a->req.quiet);
+		pw_step(a);
+	}
+	pw_settle(a);
+	sim_forget_nexus(target, a->nexus[1]);
+	pw_conflict(a, 1);
+	assert_true(pw_background_start(a));
+	while (a->running) {
+		assert_int_equal(a->req.quiet, a->req.action == PR_ACT_REGISTER && !a->req.key);
+		/* No new I/O meanwhile. */
+		assert_false(a->req.quiet && (pr_admitted(&a->lun) & a->req.paths));
+		pw_step(a);
+	}
+	assert_int_equal(pr_admitted(&a->lun), 3);
+}
+
 /* Rule 5.10: a port of a protocol that we do not know of ourselves is nobody's proof. */
 static void ports_of_two_protocols(void **state)
 {
@@ -737,6 +1104,19 @@ int main(void)
 		cmocka_unit_test_setup(dead_path_costs_no_generation, two_hosts),
 		cmocka_unit_test(conflict_of_a_dead_path),
 		cmocka_unit_test_setup(probe_without_an_answer, two_hosts),
+		cmocka_unit_test_setup(lost_status_while_retaking, two_hosts),
+		cmocka_unit_test_setup(reserved_behind_a_release, two_hosts),
+		cmocka_unit_test_setup(retained_before_the_first_look, two_hosts),
+		cmocka_unit_test_setup(not_moved_after_all, two_hosts),
+		cmocka_unit_test_setup(another_proof_is_out_of_date, two_hosts),
+		cmocka_unit_test_setup(cleared_while_registering, two_hosts),
+		cmocka_unit_test_setup(lost_reserve_while_retaking, two_hosts),
+		cmocka_unit_test_setup(registered_after_a_retake, two_hosts),
+		cmocka_unit_test_setup(vanished_after_a_relogin, two_hosts),
+		cmocka_unit_test_setup(short_open_with_one_registration, two_hosts),
+		cmocka_unit_test_setup(noisy_path, two_hosts),
+		cmocka_unit_test_setup(single_path_returns, two_hosts),
+		cmocka_unit_test_setup(owner_registers_quiet_paths, two_hosts),
 		cmocka_unit_test_setup(ports_of_two_protocols, two_hosts),
 	};
 

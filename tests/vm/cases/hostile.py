@@ -8,6 +8,7 @@ from errno import EBUSY, EIO, EOPNOTSUPP, ETIMEDOUT
 import cases
 from cases import Single, Topology, case, expect, poll, without_udev
 from hostile_target import HostileLoop, descriptor, fixed
+from sessions import Raw, hold
 
 cases.TOPOLOGIES.setdefault(
     'hostile', Topology('single', Single, lambda site, **layout: HostileLoop(site.vm, **layout)))
@@ -437,6 +438,48 @@ def lies(t):
 def lies_every_open(t):
     """the same, and every option"""
     run_table(t, LIES, every=True)
+
+
+@case(topology='hostile', rules=['3.2', '5.2', '5.4'], hosts=('a',))
+def write_before_a_registration(t):
+    """a path is registered anew when its old writes have ended: none gains by that, others go on"""
+    control = t.lun.target
+    mpa = t.a.prmpath('mpa', f'pr_key {K:#x} pr_poll 0')
+    hold(t, mpa).opened()
+    mpa.wait_status(state='owner', keys_own='2')
+    holder = control.state()['holder_nexus']
+    path = 1 - int(holder.split(':')[1])
+    last = control.log()[-1][0]
+
+    def write(count):
+        return [t.a.spawn(f'dd if=/dev/zero of={mpa} bs=4k count=1 oflag=direct,seek_bytes '
+                          f'seek={4096 * number} conv=notrunc') for number in range(count)]
+    # One write of this path waits in the target for as long as it takes others, of which one
+    # meets the conflict there, to take the other path.
+    control.rules({**WRITE, 'path': path, 'delay': 600, 'times': 1})
+    slow = write(2)
+    poll(lambda: control.state()['waiting'], 20, 'a write waits')
+    Raw(t.a, K).unregister(path)
+    for job in write(4):
+        code, out = job.wait(60)
+        expect(code == 0, out)
+    expect(control.state()['waiting'], 'the write did not wait')
+    control.call('go')
+    for job in slow:
+        code, out = job.wait(60)
+        expect(code == 0, out)
+    expect(control.used() == [1], control.used())
+    mpa.wait_status(state='owner', keys_own='2')
+
+    there = [entry for entry in control.log(last)
+             if entry[1] == f'a:{path}' and entry[2] in (*WRITE['op'], OUT)]
+    first = next(entry for entry in there if entry[2] in WRITE['op'])
+    expect(first[4] == 0x18, f'the write that waited: {first}: {there}')
+    # The first REGISTER is that of sg_persist, then come the proof and the one that counts.
+    registers = [entry[0] for entry in there if entry[2:4] == [OUT, 0] and entry[4] == 0]
+    conflicts = [entry[0] for entry in there if entry[2] in WRITE['op'] and entry[4] == 0x18]
+    expect(len(conflicts) > 1 and max(conflicts) < registers[-1], there)
+    expect(control.state()['holder_nexus'] == holder, control.state())
 
 
 def alua(state, **how):
