@@ -173,6 +173,8 @@ struct lun_told {
  *	what is less urgent gets its turn between
  * @want_leave: paths of @leaving that could not leave yet; with references
  * @want_watch: look at the reservation now
+ * @want_look: look at it from @look_at on: it is not certain who is registered
+ * @leave_next: an admission had its turn since the last attempt at @want_leave
  * @want_release: a RELEASE is due
  * @want_rekey: the table's key is not the one in use yet
  * @closing: no open from here on
@@ -180,6 +182,7 @@ struct lun_told {
  * @abandoned: opens whose opener was killed and that are not settled yet
  * @in_background: the worker is at @background
  * @watch_at: jiffies of the watcher's next look
+ * @look_at: see @want_look
  * @retry_at: no background work that failed before this
  * @configure_at: likewise for registration
  * @admit_at: see @admit_later
@@ -187,6 +190,7 @@ struct lun_told {
  * @gate: pr_gate_open() and not @gate_held; each write reads it without @lock
  * @gate_held: a session has begun, but its opener still drops stale pages
  * @stale_cache: it could not drop them all
+ * @noisy: paths that wait for their own writes, and were logged; the worker's
  * @unused: RCU's state when paths lost their admission last: I/O that had chosen one
  *	is counted at its end
  * @suspends: how often a suspend began
@@ -234,6 +238,8 @@ struct lun {
 	u64 admit_later;
 	u64 want_leave;
 	bool want_watch;
+	bool want_look;
+	bool leave_next;
 	bool want_release;
 	bool want_rekey;
 	bool closing;
@@ -241,6 +247,7 @@ struct lun {
 	unsigned int abandoned;
 	bool in_background;
 	unsigned long watch_at;
+	unsigned long look_at;
 	unsigned long retry_at;
 	unsigned long configure_at;
 	unsigned long admit_at;
@@ -248,6 +255,7 @@ struct lun {
 	bool gate;
 	bool gate_held;
 	bool stale_cache;
+	u64 noisy;
 	unsigned long unused;
 	unsigned int suspends;
 	bool active;
@@ -1043,7 +1051,7 @@ static void run_on_any(struct lun *lun, struct lun_op *op,
 			if (start_command(lun, lun->path[i], req, op, in_len))
 				out |= path_bit(i);
 			else
-				reply->silent |= path_bit(i);
+				reply->unsent |= path_bit(i);
 		}
 		if (fresh && time_before(jiffies + msecs_to_jiffies(HEDGE_MS), end))
 			end = jiffies + msecs_to_jiffies(HEDGE_MS);
@@ -1079,6 +1087,7 @@ static void run_on_any(struct lun *lun, struct lun_op *op,
 		if (collect(lun, lun->path[i], reply, req))
 			release_path(lun, lun->path[i]);
 	}
+	reply->silent |= reply->unsent;
 	reply->ended[PR_LOST] |= reply->silent;
 }
 
@@ -1142,7 +1151,7 @@ static u64 wait_quiet(struct lun *lun, struct lun_op *op, const struct pr_reques
 		      u64 paths)
 {
 	unsigned long until = jiffies + msecs_to_jiffies(QUIET_MS);
-	u64 quiet, rest;
+	u64 quiet, noisy;
 	int i;
 
 	cond_synchronize_rcu(READ_ONCE(lun->unused));
@@ -1153,8 +1162,11 @@ static u64 wait_quiet(struct lun *lun, struct lun_op *op, const struct pr_reques
 		wait_event_timeout(lun->wait, !req->cleanup && cancelled(op),
 				   msecs_to_jiffies(QUIET_CHECK_MS));
 	}
-	for (rest = paths & ~quiet; rest;) {
-		rest = each_path(rest, &i);
+	lun->noisy &= ~quiet;
+	noisy = cancelled(op) ? 0 : paths & ~quiet & ~lun->noisy;
+	lun->noisy |= noisy;
+	while (noisy) {
+		noisy = each_path(noisy, &i);
 		DMINFO_LIMIT("%s: path %s is registered once its earlier writes have ended",
 			     lun_name(lun), lun->path[i]->name);
 	}
@@ -1342,6 +1354,24 @@ static u64 failed_paths(const struct lun *lun)
 	return failed;
 }
 
+/*
+ * Not certain who is registered: an admission met keys that it cannot account for,
+ * paths have left, foreign ones were evicted. A look makes it so (rule 5.11).
+ */
+static bool look_again(const struct pr_lun *lun, const struct pr_op *op)
+{
+	return lun->state == PR_STATE_OWNER && !lun->baseline &&
+	       (op->kind != PR_OP_WATCH || op->events & PR_EVENT_EVICTED);
+}
+
+/* But not what has come meanwhile: I/O waits for that. */
+static void retry_later(struct lun *lun, const struct lun_op *op)
+{
+	lockdep_assert_held(&lun->lock);
+	if (!(lun->conflicts & ~op->pr.paths))
+		lun->retry_at = jiffies + msecs_to_jiffies(RETRY_MS);
+}
+
 /* What an operation leaves for the background. */
 static void follow_up(struct lun *lun, struct lun_op *op)
 {
@@ -1357,12 +1387,12 @@ static void follow_up(struct lun *lun, struct lun_op *op)
 		else
 			lun->want_configure |= op->pr.configure & lun->members;
 	}
-	/* An admission found more, or fewer, keys than it can account for. */
-	if ((op->pr.kind == PR_OP_ADMIT || op->pr.kind == PR_OP_CONFLICT) && !op->error &&
-	    lun->pr.state == PR_STATE_OWNER && !lun->pr.baseline)
-		lun->want_watch = true;
+	if (look_again(&lun->pr, &op->pr) && !lun->want_look) {
+		lun->want_look = true;
+		lun->look_at = jiffies + msecs_to_jiffies(RETRY_MS);
+	}
 	if (op == &lun->background && op->error && lun->pr.state == PR_STATE_OWNER)
-		lun->retry_at = jiffies + msecs_to_jiffies(RETRY_MS);
+		retry_later(lun, op);
 	switch (op->pr.kind) {
 	case PR_OP_OPEN:
 		if (!op->error && lun->pr.state == PR_STATE_OWNER) {
@@ -1376,7 +1406,7 @@ static void follow_up(struct lun *lun, struct lun_op *op)
 		/* A path that cannot be registered carries no I/O: others may. */
 		lun->conflicts &= ~(op->pr.settled | lun->pr.refused);
 		if (unsettled)
-			lun->retry_at = jiffies + msecs_to_jiffies(RETRY_MS);
+			retry_later(lun, op);
 		else
 			lun->conflicts = 0;
 		break;
@@ -1384,11 +1414,13 @@ static void follow_up(struct lun *lun, struct lun_op *op)
 		/* A dead one comes back by its reinstatement. */
 		left = op->pr.paths & lun->members &
 		       ~(proven_paths(lun) | failed_paths(lun) | lun->pr.refused);
+		lun->leave_next = true;
 		if (unsettled && left) {
 			lun->want_admit |= left;
-			lun->retry_at = jiffies + msecs_to_jiffies(RETRY_MS);
+			retry_later(lun, op);
 		} else {
 			/* Others were admitted, or refused: what is left waits on. */
+			lun->want_admit &= ~left;
 			lun->admit_later |= left;
 			lun->admit_at = jiffies + msecs_to_jiffies(RETRY_MS);
 		}
@@ -1398,8 +1430,9 @@ static void follow_up(struct lun *lun, struct lun_op *op)
 		/* Proven ones too: what was to be read after that was not. */
 		left = unsettled ? op->pr.paths :
 				   op->pr.paths & lun->pr.doubt & ~failed_paths(lun);
-		if (left & lun->members) {
-			lun->want_configure |= left & lun->members;
+		left = (left | op->pr.configure) & lun->members;
+		if (left) {
+			lun->want_configure |= left;
 			lun->configure_at = jiffies + msecs_to_jiffies(CONFIGURE_RETRY_MS);
 		}
 		break;
@@ -1432,6 +1465,16 @@ static void follow_up(struct lun *lun, struct lun_op *op)
 			 pr_why_text(op->pr.why));
 }
 
+static bool look_due(const struct lun *lun)
+{
+	lockdep_assert_held(&lun->lock);
+	if (lun->pr.state != PR_STATE_OWNER)
+		return false;
+	return lun->want_watch ||
+	       (lun->want_look && !time_before(jiffies, lun->look_at)) ||
+	       (lun->features.poll_s && !time_before(jiffies, lun->watch_at));
+}
+
 /* The next thing to do in the background, most urgent first. */
 static bool next_background(struct lun *lun, struct lun_op *op)
 {
@@ -1448,6 +1491,7 @@ static bool next_background(struct lun *lun, struct lun_op *op)
 		lun->want_admit = 0;
 		lun->admit_later = 0;
 		lun->want_watch = false;
+		lun->want_look = false;
 		/* Rule 5.9: only what an earlier command may have left, or a session. */
 		if (lun->features.flags & PRM_F_REGISTER_AT_OPEN &&
 		    !(lun->pr.unseen && lun->pr.state == PR_STATE_RETAINED))
@@ -1472,12 +1516,12 @@ static bool next_background(struct lun *lun, struct lun_op *op)
 	if (lun->conflicts && may_retry) {
 		kind = PR_OP_CONFLICT;
 		paths = lun->conflicts;
-	} else if (lun->want_watch || (owner && lun->features.poll_s &&
-				       !time_before(jiffies, lun->watch_at))) {
+	} else if (look_due(lun)) {
 		kind = PR_OP_WATCH;
 		lun->want_watch = false;
+		lun->want_look = false;
 		lun->watch_at = jiffies + max(lun->features.poll_s, 1U) * HZ;
-	} else if (lun->want_admit && may_retry) {
+	} else if (lun->want_admit && may_retry && !(lun->want_leave && lun->leave_next)) {
 		kind = PR_OP_ADMIT;
 		paths = lun->want_admit;
 		lun->want_admit = 0;
@@ -1485,6 +1529,7 @@ static bool next_background(struct lun *lun, struct lun_op *op)
 		kind = PR_OP_LEAVE;
 		paths = lun->want_leave;
 		lun->want_leave = 0;
+		lun->leave_next = false;
 	} else if (lun->want_release && may_retry) {
 		lun->want_release = false;
 		if (lun->pr.state != PR_STATE_RELEASING)
@@ -1520,6 +1565,10 @@ static void plan_next(struct lun *lun)
 	}
 	if (lun->admit_later && time_before(lun->admit_at, at)) {
 		at = lun->admit_at;
+		wanted = true;
+	}
+	if (lun->want_look && time_before(lun->look_at, at)) {
+		at = lun->look_at;
 		wanted = true;
 	}
 	if (lun->want_configure && time_before(lun->configure_at, at)) {

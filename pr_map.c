@@ -139,6 +139,12 @@ bool pr_type_all_registrants(u8 type)
 	       type == PR_TYPE_EXCLUSIVE_ACCESS_AR;
 }
 
+/* Only the holder's nexus may write (E13). */
+static bool single_path_type(u8 type)
+{
+	return type == PR_TYPE_WRITE_EXCLUSIVE || type == PR_TYPE_EXCLUSIVE_ACCESS;
+}
+
 static enum owner owner_of(const struct pr_lun *lun, const struct pr_resv *r)
 {
 	if (!r->held)
@@ -245,8 +251,10 @@ static bool note_reservation(struct pr_lun *lun, struct pr_op *op,
 	if (owner == OWNER_FOREIGN)
 		op->foreign = op->resv.key;
 	/* What we had on record is not there any more. */
-	if ((owner == OWNER_NONE || owner == OWNER_FOREIGN) && !session_open(lun))
+	if ((owner == OWNER_NONE || owner == OWNER_FOREIGN) && !session_open(lun)) {
 		lun->state = PR_STATE_FREE;
+		lun->unseen = false;
+	}
 	return true;
 }
 
@@ -272,6 +280,14 @@ static void set_baseline(struct pr_lun *lun, const struct pr_op *op)
 	lun->generation = op->keys.generation;
 	lun->baseline = op->keys.complete;
 	lun->attention = false;
+}
+
+/* The generation counts @made commands of ours, and of our proofs all or none. */
+static bool only_ours(const struct pr_op *op, u32 generation, u32 made)
+{
+	u32 moved_by = generation - op->generation_before;
+
+	return moved_by == made || moved_by == made + op->proofs;
 }
 
 /* Else some of ours may have gone meanwhile: the watcher's next look finds which. */
@@ -865,7 +881,7 @@ static enum stage answer_reserve(struct pr_lun *lun, struct pr_op *op,
 	 * A conflict: another host was faster, or this nexus is not registered
 	 * after all. No status: read back what it did (E9).
 	 */
-	if (reply->ended[PR_LOST])
+	if (reply->ended[PR_LOST] & ~reply->unsent)
 		op->took = true;
 	lun->registered &= ~bit(path);
 	lun->baseline = false;
@@ -1088,7 +1104,7 @@ static enum stage answer_move(struct pr_lun *lun, struct pr_op *op,
 		return ST_MOVE_READ;
 	lun->registered &= ~bit(op->path);
 	/* Lost: it may have removed the others' registrations. */
-	if (reply->ended[PR_LOST])
+	if (reply->ended[PR_LOST] & ~reply->unsent)
 		lun->registered = 0;
 	return move_failed(lun, op);
 }
@@ -1433,6 +1449,8 @@ static enum stage start_close(struct pr_lun *lun, struct pr_op *op)
 	if (state != PR_STATE_OWNER) {
 		/* What came late while fenced or unreserved is looked into now. */
 		op->configure = lun->doubt & lun->present;
+		if (state == PR_STATE_NO_RESERVE)
+			op->configure |= lun->present & ~lun->registered;
 		lun->state = PR_STATE_FREE;
 		return decided(op, PR_WHY_OK);
 	}
@@ -1514,8 +1532,16 @@ static enum stage start_configure(struct pr_lun *lun, struct pr_op *op)
 		return decided(op, PR_WHY_OK);
 	if (lun->state == PR_STATE_OWNER)
 		return start_admit(lun, op);
-	if (lun->state == PR_STATE_FENCED && !(lun->doubt & op->paths))
-		return decided(op, PR_WHY_FENCED);
+	/*
+	 * Fenced: only what came late is looked into. Without a reservation I/O goes on,
+	 * and a registration could give it the right to land under another host's.
+	 */
+	if (lun->state == PR_STATE_FENCED || lun->state == PR_STATE_NO_RESERVE) {
+		op->paths &= lun->doubt;
+		if (!op->paths)
+			return decided(op, lun->state == PR_STATE_FENCED ? PR_WHY_FENCED :
+									   PR_WHY_OK);
+	}
 	return ST_CONFIGURE_READ;
 }
 
@@ -1535,6 +1561,7 @@ static enum stage answer_configure_read(struct pr_lun *lun, struct pr_op *op,
 		return unregister_doubtful(lun, op, PR_WHY_FOREIGN);
 	if (!proofs_fresh(lun, op->resv.generation))
 		lun->registered = 0;
+	op->generation_before = op->resv.generation;
 	return ST_CONFIGURE_KEYS;
 }
 
@@ -1580,14 +1607,15 @@ static enum stage answer_configure_count(struct pr_lun *lun, struct pr_op *op,
 	if (key_absent(lun, op))
 		lun->registered = 0;
 	set_baseline(lun, op);
-	/* A proof is out of date, or one registration stands for several paths (E7). */
-	if (lun->keys_own < count_bits(lun->registered & lun->present) && !op->recheck) {
-		op->recheck = true;
-		lun->registered = 0;
+	/* Somebody else was here: a proof may be out of date. */
+	if (lun->keys_own < count_bits(lun->registered & lun->present) && !op->proved &&
+	    (op->maybe || !only_ours(op, op->keys.generation, op->made_count))) {
+		op->proved = true;
+		lun->registered &= ~usable(lun) | op->unanswered;
 		op->then = ST_CONFIGURE_VERIFY;
 		return ST_PROVE;
 	}
-	if (op->recheck)
+	if (op->proved)
 		op->configure |= lun->present & lun->live & ~lun->registered & ~lun->refused;
 	/* A reservation that an earlier life of this host retained. */
 	if (op->resv.held && lun->registered && lun->state == PR_STATE_FREE) {
@@ -1731,8 +1759,8 @@ static enum stage answer_admit_witness(struct pr_lun *lun, struct pr_op *op,
 				       const struct pr_reply *reply)
 {
 	if (!(op->paths & lun->registered)) {
-		/* K holds: what gave no answer carries no I/O, and others may. */
-		op->settled |= op->paths & op->unanswered;
+		/* K holds: what is not registered carries no I/O, and others may. */
+		op->settled |= op->paths;
 		return failed(op, PR_WHY_NOT_REGISTERED);
 	}
 	if (!witness(lun, op))
@@ -2001,17 +2029,12 @@ static enum stage fenced_and_undone(struct pr_lun *lun, struct pr_op *op)
 	return failed(op, PR_WHY_FENCED);
 }
 
-/* The generation counts @made commands of ours, and of our proofs all or none. */
-static bool only_ours(const struct pr_op *op, u32 generation, u32 made)
-{
-	u32 moved_by = generation - op->generation_before;
-
-	return moved_by == made || moved_by == made + op->proofs;
-}
-
 static void retaken(struct pr_lun *lun, struct pr_op *op)
 {
 	op->took = false;
+	/* Of a lost status; types 1 and 3 have one path. */
+	if (lun->holder == PR_NO_PATH && single_path_type(lun->type))
+		lun->holder = first_path(lun->registered);
 	lun->suspect = false;
 	op->events |= PR_EVENT_RETAKEN;
 	op->settled |= op->paths & lun->registered;
@@ -2510,8 +2533,7 @@ u64 pr_admitted(const struct pr_lun *lun)
 {
 	if (!lun->cfg.key || lun->state != PR_STATE_OWNER)
 		return lun->present;
-	/* Types 1 and 3 let only the holder's nexus write (E13). */
-	if (lun->type == PR_TYPE_WRITE_EXCLUSIVE || lun->type == PR_TYPE_EXCLUSIVE_ACCESS)
+	if (single_path_type(lun->type))
 		return lun->holder == PR_NO_PATH ? 0 :
 		       bit(lun->holder) & lun->registered & ~lun->unverified;
 	return lun->registered & ~lun->unverified;

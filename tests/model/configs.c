@@ -209,7 +209,11 @@ const struct config configs[] = {
 	}, {
 		.name = "writes-doubt", TWO(SET_OWNER, 0, OPT(FORCED), 0, 1),
 		.fault = { [F_WRITE_FLIGHT] = 1, [F_FORGET] = 1 }, .victims = 1,
-		.quick = 19, .depth = 99,
+		.quick = 30, .depth = 99,
+	}, {
+		.name = "writes-no-reserve", TWO(SET_FRESH, OPT(NO_RESERVE), OPT(0), 1, 1),
+		.fault = { [F_WRITE_FLIGHT] = 1 }, .victims = 1,
+		.quick = 20, .depth = 99,
 	},
 	/* Targets as they are. */
 	{

@@ -158,10 +158,10 @@ static void operation(struct buf *b, struct pw_host *h)
 	U8(op->paths);
 	U8(op->why);
 	/* The others only inform. */
-	events = op->events & PR_EVENT_RETAKEN ? 1 : 0;
+	events = op->events & (PR_EVENT_RETAKEN | PR_EVENT_EVICTED);
 	U8(events);
 	if (!b->write)
-		op->events = events ? PR_EVENT_RETAKEN : 0;
+		op->events = events;
 	U8(op->settled);
 	U8(op->configure);
 	U8(op->prior_state);
@@ -180,7 +180,7 @@ static void operation(struct buf *b, struct pw_host *h)
 	     &op->probed, &op->ignore, &op->no_abort);
 	BITS(&op->recheck, &op->retaking, &op->memory_lost, &op->resv.held, &first,
 	     &expires, &h->impatient, &h->opened_before);
-	BITS(&op->shortcut, &op->proof_lost);
+	BITS(&op->shortcut, &op->proof_lost, &op->proved);
 	U8(op->rounds);
 	U8(op->force_rounds);
 	U8(op->release_step);

@@ -297,8 +297,8 @@ static void follow_up(struct pw_host *h)
 	u64 unproven = h->members & ~h->lun.registered;
 	int path;
 
-	if ((h->op.kind == PR_OP_ADMIT || h->op.kind == PR_OP_CONFLICT) && !error && owner &&
-	    !h->lun.baseline)
+	if (owner && !h->lun.baseline &&
+	    (h->op.kind != PR_OP_WATCH || h->op.events & PR_EVENT_EVICTED))
 		h->want_watch = true;
 	if (owner)
 		h->want_admit |= h->op.configure & h->members;

@@ -962,6 +962,26 @@ static void vanished_after_a_relogin(void **state)
 	assert_holder(KA);
 }
 
+/* Rule 5.11: nor is a path that has left the table. */
+static void vanished_after_a_path_left(void **state)
+{
+	int holder, other;
+
+	(void)state;
+	two_hosts_with(3);
+	owner(a, 0);
+	holder = a->lun.holder;
+	other = holder ? 0 : 1;
+	pw_members(a, 7 & ~(1u << other));
+	pw_do(a, PR_OP_LEAVE, 1u << other);
+	pw_settle(a);
+	sim_forget_nexus(target, a->nexus[holder]);
+	assert_int_equal(target->type, 0);
+	pw_do(a, PR_OP_WATCH, 0);
+	assert_state(a, PR_STATE_OWNER);
+	assert_holder(KA);
+}
+
 /* Rule 6.1, E7: one registration for all paths of the host: the short open stays. */
 static void short_open_with_one_registration(void **state)
 {
@@ -1113,6 +1133,7 @@ int main(void)
 		cmocka_unit_test_setup(lost_reserve_while_retaking, two_hosts),
 		cmocka_unit_test_setup(registered_after_a_retake, two_hosts),
 		cmocka_unit_test_setup(vanished_after_a_relogin, two_hosts),
+		cmocka_unit_test_setup(vanished_after_a_path_left, two_hosts),
 		cmocka_unit_test_setup(short_open_with_one_registration, two_hosts),
 		cmocka_unit_test_setup(noisy_path, two_hosts),
 		cmocka_unit_test_setup(single_path_returns, two_hosts),
