@@ -1356,12 +1356,20 @@ static u64 failed_paths(const struct lun *lun)
 
 /*
  * Not certain who is registered: an admission met keys that it cannot account for,
- * paths have left, foreign ones were evicted. A look makes it so (rule 5.11).
+ * paths have left, foreign ones were evicted. A look makes it so (rule 5.11); one that
+ * had no answer is repeated, but is no poll.
  */
-static bool look_again(const struct pr_lun *lun, const struct pr_op *op)
+static void look_again(struct lun *lun, const struct pr_op *op)
 {
-	return lun->state == PR_STATE_OWNER && !lun->baseline &&
-	       (op->kind != PR_OP_WATCH || op->events & PR_EVENT_EVICTED);
+	unsigned int delay = RETRY_MS;
+
+	lockdep_assert_held(&lun->lock);
+	if (lun->pr.state != PR_STATE_OWNER || lun->pr.baseline || lun->want_look)
+		return;
+	if (op->kind == PR_OP_WATCH && !(op->events & PR_EVENT_EVICTED))
+		delay = CONFIGURE_RETRY_MS;
+	lun->want_look = true;
+	lun->look_at = jiffies + msecs_to_jiffies(delay);
 }
 
 /* But not what has come meanwhile: I/O waits for that. */
@@ -1387,11 +1395,10 @@ static void follow_up(struct lun *lun, struct lun_op *op)
 		else
 			lun->want_configure |= op->pr.configure & lun->members;
 	}
-	if (look_again(&lun->pr, &op->pr) && !lun->want_look) {
-		lun->want_look = true;
-		lun->look_at = jiffies + msecs_to_jiffies(RETRY_MS);
-	}
-	if (op == &lun->background && op->error && lun->pr.state == PR_STATE_OWNER)
+	look_again(lun, &op->pr);
+	/* A look has its own times, and shall not hold up what waits for retry_at. */
+	if (op == &lun->background && op->error && lun->pr.state == PR_STATE_OWNER &&
+	    op->pr.kind != PR_OP_WATCH)
 		retry_later(lun, op);
 	switch (op->pr.kind) {
 	case PR_OP_OPEN:
@@ -1412,13 +1419,13 @@ static void follow_up(struct lun *lun, struct lun_op *op)
 		break;
 	case PR_OP_ADMIT:
 		/* A dead one comes back by its reinstatement. */
-		left = op->pr.paths & lun->members &
+		left = (op->pr.paths | op->pr.configure) & lun->members &
 		       ~(proven_paths(lun) | failed_paths(lun) | lun->pr.refused);
 		lun->leave_next = true;
 		if (unsettled && left) {
 			lun->want_admit |= left;
 			retry_later(lun, op);
-		} else {
+		} else if (left) {
 			/* Others were admitted, or refused: what is left waits on. */
 			lun->want_admit &= ~left;
 			lun->admit_later |= left;
@@ -1441,7 +1448,7 @@ static void follow_up(struct lun *lun, struct lun_op *op)
 		break;
 	case PR_OP_LEAVE:
 		if (lun->want_leave)
-			lun->retry_at = jiffies + msecs_to_jiffies(RETRY_MS);
+			retry_later(lun, op);
 		break;
 	case PR_OP_REKEY:
 		/* Opened between load and resume: the old key serves that session. */

@@ -916,6 +916,8 @@ static bool fall_back_to_preempt(struct pr_lun *lun, struct pr_op *op,
 static enum stage answer_take(struct pr_lun *lun, struct pr_op *op,
 			      const struct pr_reply *reply)
 {
+	u64 done = reply->ended[PR_GOOD] | (reply->ended[PR_LOST] & ~reply->unsent);
+
 	if (op->path == PR_NO_PATH) {
 		u64 left = usable(lun) & ~op->unanswered & ~lun->refused & ~op->tried &
 			   ~op->subject;
@@ -941,12 +943,12 @@ static enum stage answer_take(struct pr_lun *lun, struct pr_op *op,
 			return failed(op, PR_WHY_TIMEOUT);
 		return ST_TAKE;
 	}
-	if (reply->ended[PR_GOOD] | reply->ended[PR_LOST]) {
+	if (done) {
 		op->took = true;
 		lun->holder = reply->ended[PR_GOOD] ? op->path : PR_NO_PATH;
 	}
 	/* SARK 0 removed every other registration, our own paths' too (E16). */
-	if ((reply->ended[PR_GOOD] | reply->ended[PR_LOST]) && !op->victim) {
+	if (done && !op->victim) {
 		lun->registered &= reply->ended[PR_GOOD];
 		return register_paths(op, usable(lun), ST_TAKE_VERIFY);
 	}
@@ -1450,7 +1452,7 @@ static enum stage start_close(struct pr_lun *lun, struct pr_op *op)
 		/* What came late while fenced or unreserved is looked into now. */
 		op->configure = lun->doubt & lun->present;
 		if (state == PR_STATE_NO_RESERVE)
-			op->configure |= lun->present & ~lun->registered;
+			op->configure |= lun->live & ~lun->registered;
 		lun->state = PR_STATE_FREE;
 		return decided(op, PR_WHY_OK);
 	}
