@@ -63,6 +63,14 @@ def key_of_a_loaded_table(t):
     expect(t.a.pr_state().holder == 0xa2, t.a.pr_state())
 
 
+def reload_idle(t, device, features=''):
+    """A table with another key; udev looks at what was open for writing, and that is an open."""
+    line = t.a.table(features)
+    poll(lambda: t.vm.run(f'dmsetup reload {device.name} --table "{line}"')[0] == 0, 15,
+         'nobody has it open')
+    t.vm.check(f'dmsetup resume {device.name}')
+
+
 @case(topology='tcm_loop', rules=['4.8'])
 def key_added_while_open(t):
     """PR cannot be switched on under openers, but it can on an idle device"""
@@ -71,7 +79,7 @@ def key_added_while_open(t):
     table_refused(t, 'pr_key 0xa1', 'pr_key cannot be added')
     check_write(t.a, mp, 0x42)
     close(holder)
-    mp.reload('pr_key 0xa1')
+    reload_idle(t, mp, 'pr_key 0xa1')
     mp.wait_status(keys_own=2)
     hold(t, t.a, mp)
     expect(t.a.pr_state().holder == 0xa1, t.a.pr_state())
@@ -86,10 +94,7 @@ def rekey(t):
     holder = hold(t, t.a, mp)
     expect(t.a.pr_state().holder == 0xa2, t.a.pr_state())
     close(holder)
-    # udev looks at what was open for writing, and that is an open as well.
-    line = t.a.table()
-    poll(lambda: t.vm.run(f'dmsetup reload {mp.name} --table "{line}"')[0] == 0, 15, 'nobody has it open')
-    t.vm.check(f'dmsetup resume {mp.name}')
+    reload_idle(t, mp)
     poll(lambda: t.a.pr_state().keys == [], 15, 'a table without a key leaves none')
     expect(mp.status()['state'] == 'off', mp.status())
 
@@ -182,7 +187,7 @@ def linear_and_back(t):
     switch(t, linear(t, t.a.paths[0]))
     expect(t.a.pr_state().keys == [], 'registrations left')
     check_write(t.a, mp, 0x44)
-    mp.reload('pr_key 0xa1')
+    reload_idle(t, mp, 'pr_key 0xa1')
     mp.wait_status(keys_own=2)
     holder = hold(t, t.a, mp)
     expect(t.a.pr_state().holder == 0xa1, t.a.pr_state())
