@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # make check-model		every configuration, to a depth of about a minute in all
-# make check-model-long		deep: a quarter of an hour, 6 GB
+# make check-model-long		deep: half an hour, 6 GB
 
 MODEL := build/model/model
 MODEL_SRC := pr_map.c pr_wire.c $(wildcard tests/sim/*.c tests/model/*.c)

@@ -372,10 +372,10 @@ class Vm:
         """Power off at once, as if the plug was pulled."""
         process = self.process
         if process:
+            POWERED.pop(self, None)
             process.kill()
             process.wait(60)
             self.process = None
-            POWERED.pop(self, None)
             atexit.unregister(self.kill)
 
     def reboot(self):
