@@ -432,6 +432,15 @@ static void publish(struct lun *lun)
 	int i;
 
 	lockdep_assert_held(&lun->lock);
+	/*
+	 * Who is no owner has every path admitted. So the gate closes before paths come,
+	 * and opens after they went: see lun_gate().
+	 */
+	if (!gate) {
+		WRITE_ONCE(lun->gate, false);
+		/* Pairs with lun_gate_still(). */
+		smp_wmb();
+	}
 	for (i = 0; i < PR_MAX_PATHS; i++) {
 		if (!lun->path[i])
 			continue;
@@ -443,7 +452,10 @@ static void publish(struct lun *lun)
 	}
 	if (unused)
 		WRITE_ONCE(lun->unused, get_state_synchronize_rcu());
-	WRITE_ONCE(lun->gate, gate);
+	if (gate) {
+		/* Pairs with lun_gate(). */
+		smp_store_release(&lun->gate, true);
+	}
 	if (lun->client && (admitted != lun->told.admitted || gate != lun->told.gate ||
 			    failed != lun->told.failed ||
 			    lun->pr.live != lun->told.live ||
@@ -1154,6 +1166,8 @@ static u64 wait_quiet(struct lun *lun, struct lun_op *op, const struct pr_reques
 	u64 quiet, noisy;
 	int i;
 
+	if (!may_send(op, req, until))
+		return 0;
 	cond_synchronize_rcu(READ_ONCE(lun->unused));
 	for (;;) {
 		quiet = quiet_paths(lun, paths);
@@ -1197,8 +1211,11 @@ static void execute(struct lun *lun, struct lun_op *op, struct pr_request *req,
 		soon = until;
 	wait_event_timeout(lun->wait, !must_wait(lun, req->paths, &ready) ||
 			   (!req->cleanup && cancelled(op)), time_left(soon));
-	if (req->quiet)
+	if (req->quiet) {
+		reply->noisy = ready;
 		ready = wait_quiet(lun, op, req, ready);
+		reply->noisy &= ~ready;
+	}
 	reply->unsent = req->paths & ~ready;
 	reply->silent = reply->unsent;
 	reply->ended[PR_LOST] = reply->unsent;
@@ -1364,7 +1381,10 @@ static void look_again(struct lun *lun, const struct pr_op *op)
 	unsigned int delay = RETRY_MS;
 
 	lockdep_assert_held(&lun->lock);
-	if (lun->pr.state != PR_STATE_OWNER || lun->pr.baseline || lun->want_look)
+	if (lun->pr.state != PR_STATE_OWNER || lun->want_look)
+		return;
+	if (lun->pr.baseline && !lun->pr.unseen &&
+	    (lun->pr.cfg.shared || !lun->pr.keys_foreign))
 		return;
 	if (op->kind == PR_OP_WATCH && !(op->events & PR_EVENT_EVICTED))
 		delay = CONFIGURE_RETRY_MS;
@@ -1435,9 +1455,8 @@ static void follow_up(struct lun *lun, struct lun_op *op)
 		break;
 	case PR_OP_CONFIGURE:
 		/* Proven ones too: what was to be read after that was not. */
-		left = unsettled ? op->pr.paths :
-				   op->pr.paths & lun->pr.doubt & ~failed_paths(lun);
-		left = (left | op->pr.configure) & lun->members;
+		left = unsettled ? op->pr.paths : op->pr.paths & lun->pr.doubt;
+		left = ((left & ~failed_paths(lun)) | op->pr.configure) & lun->members;
 		if (left) {
 			lun->want_configure |= left;
 			lun->configure_at = jiffies + msecs_to_jiffies(CONFIGURE_RETRY_MS);
@@ -1459,7 +1478,9 @@ static void follow_up(struct lun *lun, struct lun_op *op)
 	}
 	if (lun->pr.state == PR_STATE_RELEASING) {
 		lun->want_release = true;
-		lun->retry_at = jiffies + msecs_to_jiffies(RETRY_MS);
+		/* Who only looks, and often, does not put it off. */
+		if (op->pr.kind != PR_OP_LOOK)
+			lun->retry_at = jiffies + msecs_to_jiffies(RETRY_MS);
 	}
 	if (lun->pr.state == PR_STATE_FENCED)
 		lun->conflicts = 0;
@@ -2476,6 +2497,7 @@ void lun_shutdown(struct lun *lun, unsigned int openers)
 	unsigned long flags;
 	struct lun_op *op;
 	u64 members, twice;
+	bool unseen;
 	int i;
 
 	mutex_lock(&lun->open_lock);
@@ -2494,6 +2516,17 @@ void lun_shutdown(struct lun *lun, unsigned int openers)
 		if (run_and_wait(lun, op))
 			lun_warn(lun, "table gone, and the reservation could not be released: %s",
 				 pr_why_text(op->pr.why));
+		lun_op_put(op);
+	}
+	spin_lock_irqsave(&lun->lock, flags);
+	unseen = lun->pr.unseen && lun->pr.state == PR_STATE_RETAINED;
+	members = lun->members;
+	spin_unlock_irqrestore(&lun->lock, flags);
+	if (unseen) {
+		/* Nobody will look afterwards at who came with the reservation (rule 3.2). */
+		op = new_op(PR_OP_CONFIGURE, GFP_NOIO | __GFP_NOFAIL);
+		op->pr.paths = members;
+		run_and_wait(lun, op);
 		lun_op_put(op);
 	}
 	spin_lock_irqsave(&lun->lock, flags);
@@ -2631,11 +2664,28 @@ static void lun_check_work(struct work_struct *work)
  * lun_gate - may a write go out? (rule 5.1)
  * @lun: the LUN
  *
- * Context: any; one load.
+ * Context: any; one load, before a path is chosen: no path that the owner may not use
+ * is taken for one.
  * Return: true if it may.
  */
 bool lun_gate(const struct lun *lun)
 {
+	/* Pairs with publish(). */
+	return smp_load_acquire(&lun->gate);
+}
+
+/**
+ * lun_gate_still - may it, by the path that was chosen? (rules 5.1 and 5.3)
+ * @lun: the LUN
+ *
+ * Context: any; one load, after a path was chosen: when a fenced host's paths are all
+ * admitted again, for reads, the gate is closed.
+ * Return: true if it may.
+ */
+bool lun_gate_still(const struct lun *lun)
+{
+	/* Pairs with publish(). */
+	smp_rmb();
 	return READ_ONCE(lun->gate);
 }
 

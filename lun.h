@@ -109,6 +109,7 @@ int lun_open_extended(struct lun *lun, u32 options);
 
 /* I/O side; any context. */
 bool lun_gate(const struct lun *lun);
+bool lun_gate_still(const struct lun *lun);
 bool lun_guards(const struct lun *lun);
 bool lun_conflict(struct lun *lun, struct lun_path *path);
 bool lun_undecided(const struct lun *lun);

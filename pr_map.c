@@ -370,6 +370,9 @@ static void note_proof(struct pr_lun *lun, struct pr_op *op, const struct pr_rep
 	op->proof_lost |= reply->ended[PR_LOST] & ~reply->unsent;
 	lun->registered |= reply->ended[PR_GOOD];
 	lun->registered &= ~reply->ended[PR_CONFLICT];
+	/* A command that came late did it, whoever had the LUN then. */
+	if (lun->state == PR_STATE_OWNER)
+		lun->unverified |= reply->ended[PR_GOOD] & lun->doubt;
 	lun->doubt &= ~(reply->ended[PR_GOOD] | reply->ended[PR_CONFLICT]);
 	lun->refused &= ~reply->ended[PR_GOOD];
 }
@@ -429,12 +432,15 @@ static enum stage answer_register(struct pr_lun *lun, struct pr_op *op,
 				  const struct pr_reply *reply)
 {
 	u64 lost = reply->ended[PR_LOST] & ~reply->unsent;
+	/* A path's own writes are in the way of a new registration, not of a proof. */
+	u64 retry = reply->ended[PR_CONFLICT] | (lost & ~reply->silent) | reply->noisy;
 
 	note_registered(lun, op, reply->ended[PR_GOOD]);
 	lun->refused |= reply->ended[PR_NO_RESOURCES];
 	lun->doubt |= lost;
 	op->maybe |= lost;
-	op->unanswered |= reply->silent;
+	op->unanswered |= reply->silent & ~reply->noisy;
+	op->noisy |= reply->noisy;
 	if (reply->ended[PR_UNSUPPORTED])
 		return failed(op, PR_WHY_NO_PR);
 	if (reply->ended[PR_BAD_FIELD]) {
@@ -444,11 +450,11 @@ static enum stage answer_register(struct pr_lun *lun, struct pr_op *op,
 			/* E6: a target without PTPL refuses the bit. */
 			lun->no_aptpl = true;
 			op->subject = reply->ended[PR_BAD_FIELD];
-			op->retry |= reply->ended[PR_CONFLICT] | (lost & ~reply->silent);
+			op->retry |= retry;
 			return ST_REGISTER;
 		}
 	}
-	op->retry |= reply->ended[PR_CONFLICT] | (lost & ~reply->silent);
+	op->retry |= retry;
 	return ST_REGISTER_PROBE;
 }
 
@@ -470,6 +476,8 @@ static enum stage answer_register_probe(struct pr_lun *lun, struct pr_op *op,
 	op->unanswered |= reply->silent;
 	lun->doubt |= reply->ended[PR_LOST] & ~reply->unsent;
 	op->retry = reply->ended[PR_CONFLICT];
+	op->unanswered |= op->retry & op->noisy;
+	op->retry &= ~op->noisy;
 	if (!op->ignore) {
 		lun->refused |= op->retry;
 		return op->then;
@@ -619,7 +627,7 @@ static enum stage session_begins(struct pr_lun *lun, struct pr_op *op,
 	op->prior_opened = lun->opened;
 	lun->state = state;
 	lun->suspect = false;
-	lun->unverified = 0;
+	lun->unverified = lun->present & ~lun->registered;
 	lun->undo = 0;
 	lun->session |= op->options;
 	lun->opened = true;
@@ -1235,7 +1243,7 @@ static enum stage answer_owned(struct pr_lun *lun, struct pr_op *op,
 	if (op->kind == PR_OP_OPEN)
 		return session_begins(lun, op, PR_STATE_OWNER);
 	if (op->events & PR_EVENT_RETAKEN)
-		lun->unverified = 0;
+		lun->unverified = lun->present & ~lun->registered;
 	return decided(op, PR_WHY_OK);
 }
 
@@ -1561,6 +1569,8 @@ static enum stage answer_configure_read(struct pr_lun *lun, struct pr_op *op,
 					    unregister_doubtful(lun, op, PR_WHY_FENCED);
 	if (owner == OWNER_FOREIGN)
 		return unregister_doubtful(lun, op, PR_WHY_FOREIGN);
+	if (lun->state == PR_STATE_NO_RESERVE && owner != OWNER_KEY)
+		return unregister_doubtful(lun, op, PR_WHY_OK);
 	if (!proofs_fresh(lun, op->resv.generation))
 		lun->registered = 0;
 	op->generation_before = op->resv.generation;
@@ -1807,7 +1817,7 @@ static enum stage answer_admit_count(struct pr_lun *lun, struct pr_op *op,
 		return admit_again(lun, op);
 	set_baseline(lun, op);
 	lun->baseline &= counts_fit(lun);
-	lun->unverified &= ~op->paths;
+	lun->unverified &= ~(op->paths & lun->registered);
 	op->settled |= op->paths & lun->registered;
 	/* The session's from here on, even if an eviction fails. */
 	op->made = 0;
@@ -2000,12 +2010,25 @@ static bool ask_retake(struct pr_lun *lun, struct pr_op *op, struct pr_request *
 	return send_out(lun, req, PR_ACT_RESERVE, one(paths), 0);
 }
 
+static enum stage fenced_and_undone(struct pr_lun *lun, struct pr_op *op)
+{
+	bool took = op->took;
+	int holder = lun->holder;
+
+	fenced(lun, op);
+	op->took = took;
+	lun->holder = holder;
+	return failed(op, PR_WHY_FENCED);
+}
+
 static enum stage answer_retake(struct pr_lun *lun, struct pr_op *op,
 				const struct pr_reply *reply)
 {
 	if (op->path == PR_NO_PATH)
-		return op->unanswered ? failed(op, PR_WHY_NO_ANSWER) : fenced(lun, op);
-	if (reply->ended[PR_CONFLICT])
+		return op->unanswered ? failed(op, PR_WHY_NO_ANSWER) :
+					fenced_and_undone(lun, op);
+	/* What is in the way may be one of ours whose status was lost. */
+	if (reply->ended[PR_CONFLICT] && !op->took)
 		return fenced(lun, op);
 	lun->baseline = false;
 	op->took |= reply->ended[PR_GOOD] || reply->ended[PR_LOST] & ~reply->unsent;
@@ -2018,17 +2041,6 @@ static enum stage answer_retake(struct pr_lun *lun, struct pr_op *op,
 		lun->holder = op->path;
 	}
 	return ST_RETAKE_VERIFY;
-}
-
-static enum stage fenced_and_undone(struct pr_lun *lun, struct pr_op *op)
-{
-	bool took = op->took;
-	int holder = lun->holder;
-
-	fenced(lun, op);
-	op->took = took;
-	lun->holder = holder;
-	return failed(op, PR_WHY_FENCED);
 }
 
 static void retaken(struct pr_lun *lun, struct pr_op *op)
@@ -2336,6 +2348,9 @@ static enum stage answer_undo_unregister(struct pr_lun *lun, struct pr_op *op,
 	if (lun->state == PR_STATE_OWNER) {
 		op->settled &= ~op->made;
 		op->configure |= op->made & lun->present;
+	} else if (lun->state == PR_STATE_FENCED) {
+		/* Registered under another host's reservation: tried until it is not. */
+		op->configure |= op->made & ~done & lun->present;
 	}
 	op->made = kept;
 	if (op->recheck && op->why == PR_WHY_OK && lun->state == PR_STATE_OWNER) {

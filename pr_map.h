@@ -213,6 +213,7 @@ struct pr_op {
 	u64 retry;		/* paths for its next step */
 	u64 tried;		/* paths on which RESERVE failed */
 	u64 unanswered;		/* paths that gave no answer in this operation */
+	u64 noisy;		/* paths whose own writes were in the way of a REGISTER */
 	u64 maybe;		/* its REGISTER may have been done there */
 	u64 carries;		/* path of @made that an older reservation was moved to */
 	bool took;		/* a RESERVE or PREEMPT of ours may stand */
@@ -273,6 +274,7 @@ struct pr_request {
  * @ended: paths by class; a path that did not answer in time is in PR_LOST
  * @silent: those of PR_LOST that gave no SCSI answer at all
  * @unsent: those of @silent to which nothing was sent
+ * @noisy: those of @unsent whose own I/O was in the way (see quiet)
  * @attention: a unit attention of the resetting kind was met on the way
  * @path: with @any, the path that answered, else PR_NO_PATH
  * @timed_out: the operation's time is up
@@ -286,6 +288,7 @@ struct pr_reply {
 	u64 ended[PR_CLASS_COUNT];
 	u64 silent;
 	u64 unsent;
+	u64 noisy;
 	u64 attention;
 	int path;
 	bool timed_out;

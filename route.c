@@ -327,13 +327,18 @@ static int route(struct target *t, struct bio *bio)
 {
 	struct target_io *io = target_io(bio);
 	struct target_path *path;
+	bool write = op_is_write(bio_op(bio));
 
-	/* Rule 5.1: one load; a flush writes nothing of its own. */
-	if (op_is_write(bio_op(bio)) && unlikely(!lun_gate(t->lun)) && !is_flush(bio))
+	/* Rule 5.1; a flush writes nothing of its own. */
+	if (write && unlikely(!lun_gate(t->lun)) && !is_flush(bio))
 		return refuse_write(t, bio);
 	path = choose_path(t, bio);
 	if (unlikely(!path))
 		return without_path(t, bio);
+	if (write && unlikely(!lun_gate_still(t->lun)) && !is_flush(bio)) {
+		this_cpu_dec(*path->lun_path->writes);
+		return refuse_write(t, bio);
+	}
 	io->path = path;
 	io->parked = false;
 	if (t->needs & PATH_NEEDS_LOAD)

@@ -15,8 +15,11 @@
 #include "model.h"
 
 #define NO_NODE		0xffffffffu
-/* Of so many states one is brought to rest; more of the first ones. */
-#define SAMPLE		(found.states < 20000 ? 7 : 63)
+/*
+ * Of so many states one is brought to rest; more of the first ones, and where one
+ * violation is all that is wanted.
+ */
+#define SAMPLE		(found.states < 20000 || option.first ? 7 : 63)
 
 struct hash {
 	u64 a;

@@ -336,8 +336,7 @@ void check_state(struct world *w)
 			 */
 			NEVER(other->lun.state == PR_STATE_NO_RESERVE && may_write(w, j) &&
 			      !h->want_watch && !(h->running && g->kind == PR_OP_WATCH) &&
-			      !(other->running && (w->ghost[j].kind == PR_OP_CONFIGURE ||
-						   w->ghost[j].kind == PR_OP_OPEN)),
+			      !(other->running && w->ghost[j].kind == PR_OP_OPEN),
 			      "3.2: a session without reservation writes beside an owner");
 		}
 	}

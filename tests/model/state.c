@@ -174,6 +174,7 @@ static void operation(struct buf *b, struct pw_host *h)
 	U8(op->retry);
 	U8(op->tried);
 	U8(op->unanswered);
+	U8(op->noisy);
 	U8(op->maybe);
 	U8(op->carries);
 	BITS(&op->cancelled, &op->started, &op->prior_opened, &op->took, &op->fought,
@@ -208,6 +209,7 @@ static void operation(struct buf *b, struct pw_host *h)
 		U8(h->reply.ended[i]);
 	U8(h->reply.silent);
 	U8(h->reply.unsent);
+	U8(h->reply.noisy);
 	U8(h->reply.attention);
 	if (!b->write) {
 		h->commands = first ? 0 : 1;
@@ -218,6 +220,7 @@ static void operation(struct buf *b, struct pw_host *h)
 static void host(struct buf *b, struct world *w, struct pw_host *h, struct ghost *g)
 {
 	struct pr_lun *lun = &h->lun;
+	u64 unverified;
 	unsigned int i;
 
 	U8(lun->state);
@@ -228,7 +231,11 @@ static void host(struct buf *b, struct world *w, struct pw_host *h, struct ghost
 	U8(lun->present);
 	U8(lun->live);
 	U8(lun->registered);
-	U8(lun->unverified);
+	/* A session begins with its own. */
+	unverified = lun->state == PR_STATE_OWNER ? lun->unverified : 0;
+	U8(unverified);
+	if (!b->write)
+		lun->unverified = unverified;
 	U8(lun->refused);
 	U8(lun->doubt);
 	U8(lun->undo);

@@ -434,6 +434,7 @@ bool pw_step_on(struct pw_host *h, int path)
 			     sim_pending(&h->world->target, h->nexus[path]))) {
 		trace_command(h, path, "not sent");
 		not_sent(h, bit(path));
+		h->reply.noisy |= bit(path);
 		h->todo &= ~bit(path);
 	} else {
 		one_command(h, path);

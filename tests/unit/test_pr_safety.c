@@ -1095,6 +1095,128 @@ static void ports_of_two_protocols(void **state)
 	assert_int_equal(pr_admitted(&a->lun), 1);
 }
 
+/* The RESERVE of path 0, whose status is lost, is done when path 1 sends its own. */
+static void late_reserve(struct pw_host *h, unsigned int n, const struct pr_request *req,
+			 int path)
+{
+	(void)n;
+	(void)req;
+	if (path == 1 && !strcmp(pr_op_stage(&h->op), "RETAKE"))
+		assert_int_equal(raw_out(h->nexus[0], PR_ACT_RESERVE,
+					 PR_TYPE_WRITE_EXCLUSIVE_RO, KA, 0), 0);
+}
+
+/* Rules 5.6 and 5.11: the reservation that a RESERVE meets may be our own. */
+static void retaken_by_a_late_reserve(void **state)
+{
+	(void)state;
+	a->lun.cfg.aptpl = false;
+	owner(a, 0);
+	sim_power_loss(target);
+	lose(a, 0, SIM_RESERVE, false);
+	a->hook = late_reserve;
+	pw_do(a, PR_OP_WATCH, 0);
+	a->hook = NULL;
+	assert_state(a, PR_STATE_OWNER);
+	assert_holder(KA);
+	alive(a, 0);
+	pw_settle(a);
+	assert_int_equal(pr_admitted(&a->lun), 3);
+	assert_int_equal(pw_close(a), 0);
+	assert_int_equal(target->type, 0);
+}
+
+/* Rule 5.3: a path that a late command registered is verified, whoever finds it so. */
+static void proven_is_not_verified(void **state)
+{
+	(void)state;
+	owner(a, 0);
+	a->lun.registered &= ~2ULL;
+	a->lun.doubt |= 2;
+	a->lun.suspect = true;
+	raw_out(third_host(KC), PR_ACT_REGISTER, 0, 0, KC);
+	assert_int_equal(pw_open(a, 0), 0);
+	assert_state(a, PR_STATE_OWNER);
+	assert_int_equal(pr_admitted(&a->lun), 1);
+	pw_settle(a);
+	assert_int_equal(pr_admitted(&a->lun), 3);
+
+	/* Nor is one that could not be registered with the others. */
+	two_hosts_with(3);
+	owner(a, 0);
+	sim_forget_nexus(target, a->nexus[1]);
+	sim_forget_nexus(target, a->nexus[2]);
+	pw_path_fail(a, 1);
+	pw_path_back(a, 1);
+	pw_path_fail(a, 2);
+	pw_path_back(a, 2);
+	sim_script(target, a->nexus[1], (struct sim_answer){
+		.cmd = SIM_REGISTER, .status = 0x40 });
+	background_once(a);
+	assert_int_equal(pr_admitted(&a->lun), 5);
+	assert_true(a->lun.unverified & 2);
+}
+
+static void takes_over(unsigned int nexus)
+{
+	raw_out(nexus, PR_ACT_REGISTER, 0, 0, KC);
+	assert_int_equal(raw_out(nexus, PR_ACT_PREEMPT_ABORT, PR_TYPE_WRITE_EXCLUSIVE_RO, KC, KA),
+			 0);
+}
+
+/* The host registers its path 1 under the new owner, and cannot undo that at once. */
+static void fenced_while_registering(struct pw_host *h, unsigned int n,
+				     const struct pr_request *req, int path)
+{
+	(void)n;
+	(void)path;
+	if (req->action == PR_ACT_REGISTER && !req->key && intruder_at) {
+		intruder_at = NULL;
+		takes_over(third_host(KC));
+	} else if (req->action == PR_ACT_REGISTER && !req->sa_key) {
+		sim_script(target, h->nexus[1], (struct sim_answer){
+			.cmd = SIM_REGISTER, .status = 0x40 });
+	}
+}
+
+/* Rules 3.3 and 5.9: a fenced host's registration goes, whatever found it. */
+static void fenced_and_still_registered(void **state)
+{
+	(void)state;
+	owner(a, 0);
+	pw_path_fail(a, 0);
+	dead(a, 0);
+	sim_forget_nexus(target, a->nexus[1]);
+	pw_conflict(a, 1);
+	intruder_at = "";
+	a->hook = fenced_while_registering;
+	background_once(a);
+	a->hook = NULL;
+	assert_int_equal(a->op.kind, PR_OP_CONFLICT);
+	assert_state(a, PR_STATE_FENCED);
+	assert_int_equal(sim_registrations(target, KA), 1);
+	pw_settle(a);
+	assert_int_equal(sim_registrations(target, KA), 0);
+	assert_holder(KC);
+}
+
+/* Rule 5.2: writes that do not end are in the way of a registration, not of a proof. */
+static void noisy_path_is_registered(void **state)
+{
+	(void)state;
+	owner(a, 0);
+	a->noisy = 2;
+	pw_path_fail(a, 1);
+	pw_path_back(a, 1);
+	pw_settle(a);
+	assert_int_equal(pr_admitted(&a->lun), 3);
+	sim_forget_nexus(target, a->nexus[1]);
+	pw_conflict(a, 1);
+	pw_settle(a);
+	assert_int_equal(pr_admitted(&a->lun), 1);
+	assert_int_equal(a->lun.refused, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -1139,6 +1261,10 @@ int main(void)
 		cmocka_unit_test_setup(single_path_returns, two_hosts),
 		cmocka_unit_test_setup(owner_registers_quiet_paths, two_hosts),
 		cmocka_unit_test_setup(ports_of_two_protocols, two_hosts),
+		cmocka_unit_test_setup(retaken_by_a_late_reserve, two_hosts),
+		cmocka_unit_test_setup(proven_is_not_verified, two_hosts),
+		cmocka_unit_test_setup(fenced_and_still_registered, two_hosts),
+		cmocka_unit_test_setup(noisy_path_is_registered, two_hosts),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);

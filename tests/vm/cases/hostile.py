@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import time
 from errno import EBUSY, EIO, EOPNOTSUPP, ETIMEDOUT
 
 import cases
@@ -480,6 +481,62 @@ def write_before_a_registration(t):
     conflicts = [entry[0] for entry in there if entry[2] in WRITE['op'] and entry[4] == 0x18]
     expect(len(conflicts) > 1 and max(conflicts) < registers[-1], there)
     expect(control.state()['holder_nexus'] == holder, control.state())
+
+
+def rest(control):
+    """Whoever asked the target has given up for now."""
+    last = [None, 0]
+
+    def quiet():
+        number = control.log()[-1][0]
+        if number != last[0]:
+            last[:] = number, time.monotonic()
+        # Retries come once a second at least.
+        return time.monotonic() - last[1] > 3
+    poll(quiet, 60, 'no more commands')
+
+
+def open_unseen(t, options):
+    """An open of two commands, between which another host registers; no keys can be read since."""
+    control = t.lun.target
+    mpa = t.a.prmpath('mpa', f'pr_key {K:#x} pr_poll 0 pr_timeout 4')
+    poll(lambda: control.state()['keys'] == [K, K], 20, 'both paths are registered')
+    rest(control)
+    last = control.log()[-1][0]
+    control.rules({**RESERVE, 'delay': 600, 'times': 1}, {**KEYS, 'patch': {4: '0000000c'}})
+    session = hold(t, mpa, options)
+    poll(lambda: control.state()['waiting'], 20, 'RESERVE waits')
+    sent = [entry[2:4] for entry in control.log(last) if entry[2] in (IN, OUT)]
+    expect(sent[0] == [IN, 1] and [IN, 0] not in sent, sent)
+    control.call('keys', key=FOREIGN)
+    control.call('go')
+    session.opened()
+    rest(control)
+    expect(control.state()['keys'] == [FOREIGN, K, K] and control.used()[1], control.state())
+    return control, mpa, session
+
+
+@case(topology='hostile', rules=['3.2', '5.11', '6.1'], hosts=('a',))
+def first_look_without_an_answer(t):
+    """the look after a short open fails: it is repeated, without a watcher too, and evicts"""
+    control, mpa, _ = open_unseen(t, '')
+    control.rules()
+    poll(lambda: control.state()['keys'] == [K, K], 40, 'the other host is evicted')
+    expect(mpa.status()['state'] == 'owner', mpa.status())
+
+
+@case(topology='hostile', rules=['3.2', '4.3', '4.5'], hosts=('a',))
+def removed_before_the_first_look(t):
+    """a retained reservation whose device goes: who registered before it was seen is evicted first"""
+    control, mpa, session = open_unseen(t, 'retain')
+    session.close()
+    mpa.wait_status(state='retained')
+    rest(control)
+    expect(FOREIGN in control.state()['keys'], control.state())
+    control.rules()
+    mpa.remove()
+    state = control.state()
+    expect(state['keys'] == [K, K] and state['holder'] == K, state)
 
 
 def alua(state, **how):

@@ -130,7 +130,8 @@ def all_dead_close(t):
     logged(t, 'mp0', 'it goes on in the background')
     for path in t.a.paths:
         path.restore()
-    mp.wait_status(state='free')
+    # Who asks again and again, as a script would, does not put it off.
+    poll(lambda: 'reservation=none' in mp.message('pr_status')[1], 30, 'released')
     expect(t.a.pr_state().holder is None, t.a.pr_state())
 
 
