@@ -4,6 +4,7 @@ import re
 
 from cases import case, expect, poll
 from groups import Removed, create, group, line, reload, rr, waits, write
+from lio import TcmLoop
 from steps import ScsiDebug, check_write, read_byte
 
 # RWF_NOWAIT: whether a read would wait is told at once.
@@ -265,6 +266,43 @@ def protection(t):
             run(4 + code)
             expect(not mp.status()['paths'][first.number]['active'], f'{code:#x}: {first} has not failed')
             expect(mp.message('reinstate_path', first.number)[0] == 0, 'reinstate_path')
+    t.a.check(f'dd if={mp} of=/dev/null bs=64k count=16 iflag=direct')
+    expect(mp.message('fail_if_no_path')[0] == 0, 'fail_if_no_path')
+
+
+@case(topology='bare', rules=['5.12'], kernels=('6.12',))
+def protection_from_above(t):
+    """protection information that came with an I/O goes with it to another path, whole"""
+    debug = ScsiDebug(t, options='dif=1 dix=1')
+    first, second = t.a.paths
+    mp = create(t, rr(first, second), features='queue_if_no_path')
+    # A target whose disk is our device hands on what its initiator made; nothing is made below us.
+    front = TcmLoop(t.vm, paths=1, name='lun1', device=mp)
+    t.cleanup(front.remove)
+    disk = front.hosts[0].paths[0]
+    poll(lambda: 'TYPE1' in t.a.check(f'cat /sys/block/{disk.name}/integrity/format'), 10,
+         f'{disk} has protection information')
+    for path in first, second:
+        # An I/O is split below, and is somewhere in its middle when it fails.
+        t.a.check(f'echo 0 > /sys/block/{path.name}/integrity/write_generate; '
+                  f'echo 4 > /sys/block/{path.name}/queue/max_sectors_kb')
+
+    def run(seed):
+        t.a.check(f'fio --name=pi --filename={disk} --direct=1 --rw=randwrite --bs=64k '
+                  f'--size=1m --verify=crc32c --verify_fatal=1 --randseed={seed} '
+                  '--ioengine=libaio --iodepth=4')
+    with Cdbs(t) as sent:
+        run(1)
+    # The disk in front has 16 of them.
+    count = sent.text.count('prot_op=SCSI_PROT_WRITE_PASS')
+    expect(count > 200, f'{count} commands with protection information')
+    # Writes alone fail: what somebody else reads is small, is not split, and would come first.
+    t.a.check('udevadm settle; echo "2 -1 0x2a 0xf 0 0 0 0 0" > '
+              f'/sys/kernel/debug/scsi_debug/{debug.address(first)}/error')
+    run(2)
+    expect(not mp.status()['paths'][first.number]['active'], f'{first} has not failed')
+    expect(mp.message('reinstate_path', first.number)[0] == 0, 'reinstate_path')
+    # The disk below compares what it stored with what it reads; so do we above.
     t.a.check(f'dd if={mp} of=/dev/null bs=64k count=16 iflag=direct')
     expect(mp.message('fail_if_no_path')[0] == 0, 'fail_if_no_path')
 
