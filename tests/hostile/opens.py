@@ -197,7 +197,7 @@ def name_of(code):
 class Run:
     def __init__(self, plan):
         self.plan, self.target = plan, Target()
-        self.generation = 0x100
+        self.generation, self.shared = 0x100, False
 
     def truth(self):
         state = self.target.state()
@@ -206,12 +206,13 @@ class Run:
     def prepare(self, row):
         """A target that nobody knows, and whoever else is registered there."""
         self.generation += 0x100
+        self.shared = 'pr_shared' in row['features']
         self.target('reset', generation=self.generation)
         for call in row['before']:
             self.target(**call)
 
     def agrees(self, device, reserved):
-        """Status and target say the same: None, or where they differ."""
+        """Status and target say the same, and an owner is alone: nothing, or where they differ."""
         status, state = device.status(), self.target.state()
         own = state['keys'].count(K)
         wanted = {'state': 'owner' if reserved else 'no_reserve', 'gate': 'open'}
@@ -220,6 +221,8 @@ class Run:
                        'gen': str(state['generation'])}
         different = {key: (status.get(key), value) for key, value in wanted.items()
                      if status.get(key) != value}
+        if reserved and not self.shared and own != len(state['keys']):
+            different['not evicted'] = len(state['keys']) - own
         if (state['holder'] == K) != reserved:
             different['target'] = state['holder'], state['holder_nexus']
         return different
@@ -382,7 +385,7 @@ class Run:
         """The trouble is over: the device works, and a path that was lost is registered no more."""
         self.settled(device)
         if row['before']:
-            self.prepare({'before': []})
+            self.prepare({**row, 'before': []})
         fd, code = device.open('forced')
         expect(code == 0, 'with an honest target again:', name_of(code))
         self.session(device, fd, 'forced')
