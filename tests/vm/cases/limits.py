@@ -226,6 +226,13 @@ def reach_the_target(t):
             mp.message('reinstate_path', path.number)
 
 
+def write_and_compare(t, device, seed, sizes):
+    """The first megabyte, in blocks of these sizes."""
+    t.a.check(f'fio --name=pi --filename={device} --direct=1 --rw=randwrite --bsrange={sizes} '
+              f'--size=1m --verify=crc32c --verify_fatal=1 --randseed={seed} '
+              '--ioengine=libaio --iodepth=4')
+
+
 @case(topology='bare', rules=['5.12'])
 def protection(t):
     """protection information goes through, and is right again when an I/O takes another path"""
@@ -239,10 +246,7 @@ def protection(t):
     expect(wanted in t.a.check(f'cat /sys/block/{name}/integrity/format'), f'no integrity {wanted}')
 
     def run(seed):
-        """Write and read back through the device, then by each path."""
-        t.a.check(f'fio --name=pi --filename={mp} --direct=1 --rw=randwrite --bsrange=512-64k '
-                  f'--size=1m --verify=crc32c --verify_fatal=1 --randseed={seed} '
-                  '--ioengine=libaio --iodepth=4')
+        write_and_compare(t, mp, seed, '512-64k')
     with Cdbs(t) as sent:
         run(1)
     for word in 'WRITE', 'READ':
@@ -287,19 +291,15 @@ def protection_from_above(t):
         t.a.check(f'echo 0 > /sys/block/{path.name}/integrity/write_generate; '
                   f'echo 4 > /sys/block/{path.name}/queue/max_sectors_kb')
 
-    def run(seed):
-        t.a.check(f'fio --name=pi --filename={disk} --direct=1 --rw=randwrite --bs=64k '
-                  f'--size=1m --verify=crc32c --verify_fatal=1 --randseed={seed} '
-                  '--ioengine=libaio --iodepth=4')
     with Cdbs(t) as sent:
-        run(1)
+        write_and_compare(t, disk, 1, '64k-64k')
     # The disk in front has 16 of them.
     count = sent.text.count('prot_op=SCSI_PROT_WRITE_PASS')
     expect(count > 200, f'{count} commands with protection information')
     # Writes alone fail: what somebody else reads is small, is not split, and would come first.
     t.a.check('udevadm settle; echo "2 -1 0x2a 0xf 0 0 0 0 0" > '
               f'/sys/kernel/debug/scsi_debug/{debug.address(first)}/error')
-    run(2)
+    write_and_compare(t, disk, 2, '64k-64k')
     expect(not mp.status()['paths'][first.number]['active'], f'{first} has not failed')
     expect(mp.message('reinstate_path', first.number)[0] == 0, 'reinstate_path')
     # The disk below compares what it stored with what it reads; so do we above.

@@ -474,6 +474,8 @@ def scsi2_reservation(t):
     logged(t, 'mp0', 'SCSI-2 reservation')
     t.b.check(f'sg_raw {t.b.paths[0]} 17 00 00 00 00 00')
     close(hold(t, t.a, mp))
+    # udev may have the device open for a moment longer.
+    mp.wait_status(state='free')
     expect(t.a.pr_state().holder is None, t.a.pr_state())
 
 
