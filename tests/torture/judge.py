@@ -203,7 +203,7 @@ class Group:
     first reserves, and its host had no open before it that may have lasted. If another one
     was under way at the same time, either may have done the work, not before since. Members
     are the opens that came while first, or another member, was certainly open. close: the
-    last one begins to close not before that.
+    last one begins to close not before that; gone: or its host is without power.
     """
 
     def __init__(self, first, others):
@@ -211,17 +211,18 @@ class Group:
         self.since = min([first.call, *(o.call for o in others if overlaps(first, o))])
         self.members = {first}
         self.close = first.closing
+        # A host that lost power closes nothing, but what it opens then is another session.
+        self.gone = min(first.closing, first.end)
         for session in sorted(others, key=lambda s: s.opened):
-            if session.ok and first.opened < session.opened < self.close:
+            if session.ok and first.opened < session.opened < self.gone:
                 self.members.add(session)
                 self.close = max(self.close, session.closing)
+                self.gone = max(self.gone, min(session.closing, session.end))
         self.retained = any('retain' in s.options for s in self.members)
-        # A host that lost power closes nothing, but it may open again.
-        self.gone = min(self.close, max(s.end for s in self.members))
 
     def takes(self, session):
         """Whether it is a mere join, or refused as one."""
-        return self.first.opened < session.call and session.opened < self.close
+        return self.first.opened < session.call and session.opened < self.gone
 
 
 def find_groups(by_host):

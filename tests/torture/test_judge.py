@@ -185,6 +185,15 @@ def killed_open(s):
     s.open('b', 6)
 
 
+def back_with_power(s):
+    """a host that lost power opens again: that is no join of what it had open"""
+    s.event(2, 'gone', s.open('b', 1))
+    s.open('a', 3, 'forced')
+    b = s.open('b', 5, 'forced')
+    s.write(b, 1, 0, 7, 8)
+    s.look(9, f'{b} 1')
+
+
 def unaware(s):
     """a stray write after the new owner has closed again is late, not wrong"""
     a = s.open('a', 1)
@@ -264,7 +273,7 @@ def strange_error(s):
 
 
 GOOD = (simple, in_flight, taken, refused, one_after_another, retained_forced, unaware,
-        joins_its_host, at_the_same_time, disturbed, beside_a_session)
+        back_with_power, joins_its_host, at_the_same_time, disturbed, beside_a_session)
 WRONG = {lost_write: 'stood from', never_landed: 'stood from', came_and_went: 'stood from',
          late_landing: 'stood from', overwrote_the_owner: 'stood from',
          accepted_after_fence: 'accepted inside', landed_after_fence: 'landed inside',
