@@ -695,7 +695,7 @@ static int target_prepare_ioctl(struct dm_target *ti, struct block_device **bdev
 		return route_want(t) ? -ENOTCONN : -EIO;
 	*bdev = path->dev->bdev;
 	/* 1 asks for CAP_SYS_RAWIO: nothing else stops a write by SG_IO. */
-	return !lun_gate(t->lun) || ti->len != bdev_nr_sectors(*bdev);
+	return !lun_gate_still(t->lun) || ti->len != bdev_nr_sectors(*bdev);
 }
 
 static int target_iterate_devices(struct dm_target *ti, iterate_devices_callout_fn fn,

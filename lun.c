@@ -2526,7 +2526,9 @@ void lun_shutdown(struct lun *lun, unsigned int openers)
 		/* Nobody will look afterwards at who came with the reservation (rule 3.2). */
 		op = new_op(PR_OP_CONFIGURE, GFP_NOIO | __GFP_NOFAIL);
 		op->pr.paths = members;
-		run_and_wait(lun, op);
+		if (run_and_wait(lun, op) && lun->pr.unseen)
+			lun_warn(lun, "device gone, and it is not known who is registered beside its reservation: %s",
+				 pr_why_text(op->pr.why));
 		lun_op_put(op);
 	}
 	spin_lock_irqsave(&lun->lock, flags);

@@ -212,6 +212,9 @@ static enum stage fenced(struct pr_lun *lun, struct pr_op *op)
 	lun->suspect = false;
 	lun->holder = PR_NO_PATH;
 	lun->baseline = false;
+	/* A path that waited for its admission may be registered, under the new owner. */
+	lun->doubt |= lun->unverified & lun->present;
+	op->configure |= lun->doubt & lun->present;
 	op->events |= PR_EVENT_FENCED;
 	/* No release: whatever stands there now is not this session's. */
 	op->took = false;
@@ -368,11 +371,11 @@ static void note_proof(struct pr_lun *lun, struct pr_op *op, const struct pr_rep
 {
 	op->proofs += count_bits(reply->ended[PR_GOOD]);
 	op->proof_lost |= reply->ended[PR_LOST] & ~reply->unsent;
-	lun->registered |= reply->ended[PR_GOOD];
-	lun->registered &= ~reply->ended[PR_CONFLICT];
 	/* A command that came late did it, whoever had the LUN then. */
 	if (lun->state == PR_STATE_OWNER)
-		lun->unverified |= reply->ended[PR_GOOD] & lun->doubt;
+		lun->unverified |= reply->ended[PR_GOOD] & lun->doubt & ~lun->registered;
+	lun->registered |= reply->ended[PR_GOOD];
+	lun->registered &= ~reply->ended[PR_CONFLICT];
 	lun->doubt &= ~(reply->ended[PR_GOOD] | reply->ended[PR_CONFLICT]);
 	lun->refused &= ~reply->ended[PR_GOOD];
 }
@@ -698,7 +701,7 @@ static enum stage answer_owner_proven(struct pr_lun *lun, struct pr_op *op,
 				      const struct pr_reply *reply)
 {
 	(void)reply;
-	if (proven(lun)) {
+	if (proven(lun) & ~lun->unverified) {
 		op->configure |= lun->present & ~lun->registered;
 		return joined(lun, op);
 	}

@@ -54,7 +54,7 @@ MUTANTS = [
     ('5.1-gate-open', 'lun.c', r'session\.write_gate',
      ('return READ_ONCE(lun->gate);', 'return true;')),
     ('5.1-passthrough', 'dm-prmpath.c', r'guard\.passthrough',
-     ('return !lun_gate(t->lun) || ti->len', 'return ti->len')),
+     ('return !lun_gate_still(t->lun) || ti->len', 'return ti->len')),
     ('5.2-unadmitted-path', 'route.c', r'guard\.not_before_it_is_registered',
      ('return (flags & (BIT(LUN_PATH_FAILED) | BIT(LUN_PATH_ADMITTED))) ==\n'
       '\t       BIT(LUN_PATH_ADMITTED);', 'return !(flags & BIT(LUN_PATH_FAILED));')),

@@ -1200,6 +1200,52 @@ static void fenced_and_still_registered(void **state)
 	assert_holder(KC);
 }
 
+/* Rules 3.3 and 5.3: what came late on a path that waited for its admission goes, too. */
+static void registered_late_under_the_new_owner(void **state)
+{
+	(void)state;
+	owner(a, 0);
+	sim_forget_nexus(target, a->nexus[1]);
+	pw_path_fail(a, 1);
+	dead(a, 1);
+	pw_path_back(a, 1);
+	background_once(a);
+	assert_true(a->lun.unverified & 2);
+	a->lun.doubt = 0;
+	takes_over(third_host(KC));
+	alive(a, 1);
+	assert_int_equal(raw_out(a->nexus[1], PR_ACT_REGISTER, 0, 0, KA), 0);
+	a->want_admit = 0;
+	pw_do(a, PR_OP_WATCH, 0);
+	assert_state(a, PR_STATE_FENCED);
+	pw_settle(a);
+	assert_int_equal(sim_registrations(target, KA), 0);
+}
+
+/* Rule 5.2: a late command that registered nothing costs a verified path nothing. */
+static void verified_stays_admitted(void **state)
+{
+	(void)state;
+	owner(a, 0);
+	a->lun.doubt = 3;
+	raw_out(third_host(KC), PR_ACT_REGISTER, 0, 0, KC);
+	pw_do(a, PR_OP_WATCH, 0);
+	assert_int_equal(pr_admitted(&a->lun), 3);
+}
+
+/* Rules 3.5 and 5.3: nobody joins on a path that is still to be verified. */
+static void joins_when_verified(void **state)
+{
+	(void)state;
+	two_hosts_with(1);
+	owner(a, 0);
+	a->lun.registered = 0;
+	a->lun.doubt = 1;
+	a->lun.suspect = true;
+	assert_int_equal(pw_open(a, 0), 0);
+	assert_int_equal(pr_admitted(&a->lun), 1);
+}
+
 /* Rule 5.2: writes that do not end are in the way of a registration, not of a proof. */
 static void noisy_path_is_registered(void **state)
 {
@@ -1264,6 +1310,9 @@ int main(void)
 		cmocka_unit_test_setup(retaken_by_a_late_reserve, two_hosts),
 		cmocka_unit_test_setup(proven_is_not_verified, two_hosts),
 		cmocka_unit_test_setup(fenced_and_still_registered, two_hosts),
+		cmocka_unit_test_setup(registered_late_under_the_new_owner, two_hosts),
+		cmocka_unit_test_setup(verified_stays_admitted, two_hosts),
+		cmocka_unit_test(joins_when_verified),
 		cmocka_unit_test_setup(noisy_path_is_registered, two_hosts),
 	};
 
