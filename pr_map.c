@@ -2351,9 +2351,6 @@ static enum stage answer_undo_unregister(struct pr_lun *lun, struct pr_op *op,
 	if (lun->state == PR_STATE_OWNER) {
 		op->settled &= ~op->made;
 		op->configure |= op->made & lun->present;
-	} else if (lun->state == PR_STATE_FENCED) {
-		/* Registered under another host's reservation: tried until it is not. */
-		op->configure |= op->made & ~done & lun->present;
 	}
 	op->made = kept;
 	if (op->recheck && op->why == PR_WHY_OK && lun->state == PR_STATE_OWNER) {

@@ -356,9 +356,11 @@ void check_landing(struct world *w, unsigned int host, bool dead)
 
 	NEVER(dead, "3.3: a write of the old owner lands after a forced open");
 	look(w, &v);
+	/* Before the look that follows an open of two commands others may be registered. */
 	for (i = 0; i < w->pw.hosts; i++)
 		NEVER(i != host && w->pw.host[i].lun.state == PR_STATE_OWNER &&
-		      v.holder == (int)i && !w->cfg->shared && may_write(w, i),
+		      v.holder == (int)i && !w->cfg->shared && may_write(w, i) &&
+		      !w->pw.host[i].lun.unseen,
 		      "3.2: another host's old write lands under an owner");
 }
 

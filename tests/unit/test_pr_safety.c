@@ -1222,6 +1222,27 @@ static void registered_late_under_the_new_owner(void **state)
 	assert_int_equal(sim_registrations(target, KA), 0);
 }
 
+/* Rule 3.2: a session without reservation registers nothing, it only takes back. */
+static void doubt_without_a_reservation(void **state)
+{
+	int late;
+
+	(void)state;
+	for (late = 0; late < 2; late++) {
+		two_hosts_with(2);
+		pw_settle(a);
+		assert_int_equal(pw_open(a, NO_RESERVE), 0);
+		if (!late)
+			sim_forget_nexus(target, a->nexus[1]);
+		a->lun.registered &= ~2ULL;
+		a->lun.doubt = 2;
+		pw_do(a, PR_OP_CONFIGURE, 2);
+		assert_state(a, PR_STATE_NO_RESERVE);
+		assert_int_equal(sim_registrations(target, KA), 1);
+		assert_int_equal(a->lun.doubt, 0);
+	}
+}
+
 /* Rule 5.2: a late command that registered nothing costs a verified path nothing. */
 static void verified_stays_admitted(void **state)
 {
@@ -1311,6 +1332,7 @@ int main(void)
 		cmocka_unit_test_setup(proven_is_not_verified, two_hosts),
 		cmocka_unit_test_setup(fenced_and_still_registered, two_hosts),
 		cmocka_unit_test_setup(registered_late_under_the_new_owner, two_hosts),
+		cmocka_unit_test(doubt_without_a_reservation),
 		cmocka_unit_test_setup(verified_stays_admitted, two_hosts),
 		cmocka_unit_test(joins_when_verified),
 		cmocka_unit_test_setup(noisy_path_is_registered, two_hosts),
