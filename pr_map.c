@@ -212,9 +212,12 @@ static enum stage fenced(struct pr_lun *lun, struct pr_op *op)
 	lun->suspect = false;
 	lun->holder = PR_NO_PATH;
 	lun->baseline = false;
-	/* A path that waited for its admission may be registered, under the new owner. */
-	lun->doubt |= lun->unverified & lun->present;
-	op->configure |= lun->doubt & lun->present;
+	/*
+	 * A path that waited for its admission may be registered, under the new owner. In
+	 * a retake all of them wait, and what stands may be our own.
+	 */
+	if (!(op->events & PR_EVENT_LOST))
+		lun->doubt |= lun->unverified & lun->present;
 	op->events |= PR_EVENT_FENCED;
 	/* No release: whatever stands there now is not this session's. */
 	op->took = false;
@@ -2351,6 +2354,8 @@ static enum stage answer_undo_unregister(struct pr_lun *lun, struct pr_op *op,
 	if (lun->state == PR_STATE_OWNER) {
 		op->settled &= ~op->made;
 		op->configure |= op->made & lun->present;
+	} else if (lun->state == PR_STATE_FENCED) {
+		op->configure |= lun->doubt & lun->present;
 	}
 	op->made = kept;
 	if (op->recheck && op->why == PR_WHY_OK && lun->state == PR_STATE_OWNER) {

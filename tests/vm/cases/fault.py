@@ -230,6 +230,8 @@ def last_close_without_path(t):
     hold_job = t.a.spawn(f'mkfifo /run/go; exec 3<>{mp} && echo open; read -r x < /run/go; '
                          "head -c 40960 /dev/zero | tr '\\0' D >&3; echo closing; exec 3>&-")
     poll(lambda: 'open' in hold_job.output(), 30, 'open')
+    # Beside udev it would not be the last closer.
+    t.a.check('udevadm settle')
     for path in t.a.paths[:2]:
         path.cut()
     t.a.check('echo > /run/go; rm /run/go')
