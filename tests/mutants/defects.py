@@ -34,8 +34,6 @@ MUTANTS = [
     ('4.2-release-not-retried', 'lun.c', r'session\.all_dead_close',
      ('\tif (lun->pr.state == PR_STATE_RELEASING) {\n\t\tlun->want_release = true;',
       '\tif (0) {\n\t\tlun->want_release = true;')),
-    ('4.5-keys-stay', 'lun.c', r'session\.registrations',
-     ('op = leave_op(members);', 'op = leave_op(members);\n\top->pr.paths = 0;')),
     ('4.6-any-close', 'bdev_hook.c', r'session\.single_refused',
      ('hook->ops->release(hook->owner, !disk_openers(disk));',
       'hook->ops->release(hook->owner, true);')),
@@ -74,9 +72,6 @@ MUTANTS = [
      ('lun->want_configure &= lun->pr.doubt;', ';')),
     ('5.10-rival-device', 'lun.c', r'refusal\.other_luns',
      ('!rivals(lun, other, key, sdev))', '1)')),
-    ('5.11-never-looks', 'lun.c', r'fencing\.noticed_without_io',
-     ('(lun->features.poll_s && !time_before(jiffies, lun->watch_at));', 'false;'),
-     ('if (lun->pr.state == PR_STATE_OWNER && lun->features.poll_s &&', 'if (0 &&')),
     ('6.3-dead-path-holds-up', 'lun.c', r'guard\.silent_path',
      ('return time_before(limit, until) ? limit : until;', 'return until;')),
     ('6.3-module-not-pinned', 'dm-prmpath.c', r'fault\.rmmod_busy',
@@ -156,8 +151,6 @@ MUTANTS = [
      ('\t\tpr_path_gone(&lun->pr, path->p->index);\n\t\tlun->announced', '\t\tlun->announced')),
 
     # What the device passes on of its paths
-    ('limits-not-copied', 'dm-prmpath.c', r'limits\.passed_on',
-     ('r = fn(ti, t->path[i].dev, ti->begin, ti->len, data);', 'r = 0;')),
     ('limits-of-one-path', 'dm-prmpath.c', r'limits\.follow_reload',
      ('for (i = 0; i < t->paths && !r; i++)\n\t\tr = fn(', 'for (i = 0; i < 1 && !r; i++)\n\t\tr = fn(')),
     ('no-discards', 'dm-prmpath.c', r'limits\.follow_reload',
@@ -399,6 +392,7 @@ MUTANTS = [
       '\t\t      argv[0]);', 'DMERR("%s: wrong message", lun_name(t->lun));')),
 
     ('5.12-limits-of-nobody', 'dm-prmpath.c', [
+        'limits.passed_on',             # physical_block_size is 512
         'limits.blocks_of_4096',        # same_limits(): logical_block_size is 512
      ],
      ('r = fn(ti, t->path[i].dev, ti->begin, ti->len, data);', 'r = 0;')),
@@ -495,6 +489,7 @@ MUTANTS = [
         '\t    (!lun_gate(t->lun) || (bio->bi_opf & (REQ_SYNC | REQ_IDLE)) == REQ_SYNC))')),
 
     ('4.5-keys-outlive-the-device', 'lun.c', [
+        'session.registrations',    # state.keys == []
         'multipathd.flush',         # 'no registration is left' after multipath -f (20 s)
         'multipathd.shutdown',      # at_the_target() == (False, 0): two are left
         'fault.deferred_remove',    # keys == [], 'registrations go' (15 s)
@@ -657,6 +652,7 @@ MUTANTS = [
         'if (owner == OWNER_ALL && !was_held)')),
 
     ('5.11-nobody-watches', 'lun.c', [
+        'fencing.noticed_without_io',   # wait_status(state='fenced')
         'session.vanished',     # poll holder == 0xa1, 'reserved again' (15 s)
         'session.taken_away',   # wait_status(state='fenced') without I/O (15 s)
      ],
