@@ -167,6 +167,21 @@ def connect(path, deadline=20):
     return sock
 
 
+# udev looks at what a writer has closed, and that is an open as well, which may be the last.
+UDEV_READS = ('dmsetup info -c --noheadings -o open | grep -q "[1-9]" && '
+              'ls -l $(pgrep -x .udev-worker. | sed "s,.*,/proc/&/fd,") 2>/dev/null | grep -q /dev/dm-')
+
+
+def close(job):
+    """Kill a process that has a device open; return when its last close is over."""
+    if job.ended.is_set():
+        return
+    job.kill()
+    job.wait(60)
+    # Bounded: udev itself may wait for a device that queues.
+    job.vm.run(f'n=0; while {UDEV_READS} && [ $((n += 1)) -lt 100 ]; do sleep 0.1; done')
+
+
 class Wire:
     """A point-to-point cable; ends 0 and 1, one network of its own."""
     numbers = itertools.count()

@@ -3,7 +3,7 @@
 import re
 import shlex
 
-from harness import expect, poll
+from harness import close, expect, poll
 
 WRITER = 'python3 /prm/tests/vm/guest/writer.py'
 PRMPATH = '/prm/build/tools/prmpath'
@@ -33,8 +33,7 @@ class Session:
 
     def close(self):
         """End it; the last close of the device has returned then."""
-        self.job.kill()
-        self.job.wait(60)
+        close(self.job)
 
 
 def hold(t, device, options='', before=''):

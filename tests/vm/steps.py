@@ -2,7 +2,7 @@
 """Steps that many cases share."""
 import re
 
-from harness import Host, Path, expect, poll
+from harness import Host, Path, close, expect, poll
 
 PRMPATH = '/prm/build/tools/prmpath'
 EXTENDED_OPEN = 'python3 /prm/tests/vm/guest/extended-open.py'
@@ -43,12 +43,6 @@ def hold_extended(t, host, device, *options):
 def hold_bypass(t, host, device):
     """O_NONBLOCK, for writing."""
     return hold_extended(t, host, device, 'bypass')
-
-
-def close(holder):
-    """Kill the process; return when its last close is over."""
-    holder.kill()
-    holder.ended.wait(60)
 
 
 def dashed(options):
