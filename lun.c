@@ -703,11 +703,18 @@ static bool settle_orphan(struct lun *lun, struct lun_path *path)
 	enum pr_action action = path->p->cmd.action;
 	enum pr_class class = path->p->cmd.class;
 	u64 bit = path_bit(path->p->index);
+	bool left = lun->closed || !(lun->members & bit);
 
 	lockdep_assert_held(&lun->lock);
-	if (!pr_action_is_out(action))
-		return false;
-	lun->pr.baseline = false;
+	if (!pr_action_is_out(action)) {
+		/* It was busy when it was to leave, and so passed over. */
+		if (left)
+			lun->pr.doubt |= bit;
+		return left;
+	}
+	/* A RELEASE moves no generation: what it ended may be taken again (rule 5.11). */
+	if (action != PR_ACT_RELEASE)
+		lun->pr.baseline = false;
 	lun->pr.doubt |= bit;
 	if (lun->pr.state != PR_STATE_OWNER && lun->pr.state != PR_STATE_RETAINED &&
 	    !registers(action) && action != PR_ACT_RELEASE &&
@@ -719,7 +726,7 @@ static bool settle_orphan(struct lun *lun, struct lun_path *path)
 			lun->want_release = true;
 		}
 	}
-	if (lun->closed || !(lun->members & bit))
+	if (left)
 		return true;
 	if (lun->pr.state == PR_STATE_OWNER) {
 		lun->want_watch = true;
@@ -732,6 +739,24 @@ static bool settle_orphan(struct lun *lun, struct lun_path *path)
 }
 
 static void leave_late(struct lun *lun, struct lun_path *path);
+
+/* A path is free again that nobody could register meanwhile. */
+static void ask_registration(struct lun *lun, u64 path)
+{
+	lockdep_assert_held(&lun->lock);
+	path &= lun->members & ~(proven_paths(lun) | lun->pr.refused);
+	if (!path || !lun->pr.cfg.key)
+		return;
+	if (lun->pr.state == PR_STATE_OWNER) {
+		lun->want_admit |= path;
+	} else {
+		/* It is slow, and may be busy with a read the next time, too. */
+		if (!lun->want_configure)
+			lun->configure_at = jiffies + msecs_to_jiffies(CONFIGURE_RETRY_MS);
+		lun->want_configure |= path;
+	}
+	kick(lun);
+}
 
 static void command_done(struct scsi_cmd *cmd)
 {
@@ -755,13 +780,8 @@ static void command_done(struct scsi_cmd *cmd)
 	/* Where the worker waits, the path is busy until it has the outcome. */
 	if (!p->waiting) {
 		clear_bit(LUN_PATH_BUSY, &path->flags);
-		/* Nobody could ask for its registration meanwhile. */
-		if (lun->pr.state == PR_STATE_OWNER && !path_flag(path, LUN_PATH_FAILED) &&
-		    (lun->members & path_bit(p->index) &
-		     ~(proven_paths(lun) | lun->pr.refused))) {
-			lun->want_admit |= path_bit(p->index);
-			kick(lun);
-		}
+		if (!path_flag(path, LUN_PATH_FAILED))
+			ask_registration(lun, path_bit(p->index));
 	}
 	refresh_masks(lun);
 	/* Orders the outcome before the worker's look at it. */
@@ -1435,7 +1455,7 @@ static void follow_up(struct lun *lun, struct lun_op *op)
 		if (unsettled)
 			retry_later(lun, op);
 		else
-			lun->conflicts = 0;
+			lun->conflicts &= ~op->pr.paths;
 		break;
 	case PR_OP_ADMIT:
 		/* A dead one comes back by its reinstatement. */
@@ -1837,7 +1857,6 @@ static int begin_session(struct lun *lun, struct lun_op *op, bool others)
 {
 	int r = others ? drop_stale_pages(lun) : 0;
 
-	lun->stale_cache = r;
 	if (r && (op->pr.options & PRM_OPEN_FORCED)) {
 		struct lun_op *revoke = new_op(PR_OP_REVOKE, GFP_NOIO | __GFP_NOFAIL);
 
@@ -1850,6 +1869,7 @@ static int begin_session(struct lun *lun, struct lun_op *op, bool others)
 		release_gate(lun);
 		return pr_why_errno(PR_WHY_STALE_CACHE);
 	}
+	lun->stale_cache = r;
 	if (r)
 		lun_warn(lun, "pages from before this session could not be dropped: other opens may show old data");
 	release_gate(lun);

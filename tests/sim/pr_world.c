@@ -314,7 +314,7 @@ static void follow_up(struct pw_host *h)
 	case PR_OP_CONFLICT:
 		h->conflicts &= ~(h->op.settled | h->lun.refused);
 		if (!unsettled)
-			h->conflicts = 0;
+			h->conflicts &= ~h->op.paths;
 		break;
 	case PR_OP_ADMIT:
 		h->want_admit |= h->op.paths & h->members & ~proven_paths(h) &

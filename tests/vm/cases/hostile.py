@@ -9,7 +9,7 @@ from errno import EBUSY, EIO, EOPNOTSUPP, ETIMEDOUT
 import cases
 from cases import Single, Topology, case, expect, poll, without_udev
 from hostile_target import HostileLoop, descriptor, fixed
-from sessions import Raw, hold
+from sessions import Raw, hold, try_open
 
 cases.TOPOLOGIES.setdefault(
     'hostile', Topology('single', Single, lambda site, **layout: HostileLoop(site.vm, **layout)))
@@ -537,6 +537,98 @@ def removed_before_the_first_look(t):
     mpa.remove()
     state = control.state()
     expect(state['keys'] == [K, K] and state['holder'] == K, state)
+
+
+def slow_once(control, what):
+    """Whichever path gets the next of these commands is busy with it until told to go on."""
+    control.rules({**what, 'delay': 600, 'times': 1})
+
+
+def waits(control):
+    poll(lambda: control.state()['waiting'], 30, 'a command waits')
+
+
+@case(topology='hostile', rules=['5.9', '6.2'], hosts=('a',))
+def registered_later(t):
+    """a path that was busy with a read when the others were registered: it is, a while later"""
+    control = t.lun.target
+    slow_once(control, RESERVATION)
+    mpa = t.a.prmpath('mpa', f'pr_key {K:#x}')
+    waits(control)
+    poll(lambda: control.state()['keys'] == [K], 20, 'the other path is registered')
+    rest(control)
+    control.call('go')
+    poll(lambda: control.state()['keys'] == [K, K], 40, 'both are registered')
+    mpa.wait_status(state='free', keys_own='2')
+
+
+@case(topology='hostile', rules=['4.5', '6.3'], hosts=('a',))
+def left_while_busy(t):
+    """a path that is busy with a read when its device goes is unregistered when that has ended"""
+    control = t.lun.target
+    mpa = t.a.prmpath('mpa', f'pr_key {K:#x}')
+    poll(lambda: control.state()['keys'] == [K, K], 20, 'both paths are registered')
+    rest(control)
+    with without_udev(t.vm):
+        slow_once(control, RESERVATION)
+        code, out = try_open(mpa)
+        expect(code == 0, out)
+        mpa.wait_status(state='free')
+        expect(control.state()['waiting'], 'the read did not wait')
+    mpa.remove()
+    expect(control.state()['keys'] == [K], control.state())
+    control.call('go')
+    poll(lambda: control.state()['keys'] == [], 20, 'none is registered')
+
+
+@case(topology='hostile', rules=['5.8', '5.11', '6.3'], hosts=('a',))
+def late_release(t):
+    """type 7: a RELEASE of the session before, done under the next one, is no other host's doing"""
+    control = t.lun.target
+    mpa = t.a.prmpath('mpa', f'pr_key {K:#x} pr_type 7 pr_poll 0 pr_timeout 4')
+    poll(lambda: control.state()['keys'] == [K, K], 20, 'both paths are registered')
+    with without_udev(t.vm):
+        job = t.a.spawn(f'mkfifo /run/fifo; exec 3<>{mpa} && echo open && read < /run/fifo; exec 3>&-; exec 3<>{mpa} && '
+                        'echo again && exec sleep 600')
+        t.cleanup(job.kill)
+        poll(lambda: 'open' in job.output(), 30, 'open')
+        rest(control)
+        slow_once(control, RELEASE)
+        last = control.log()[-1][0]
+        t.vm.check('echo > /run/fifo; rm /run/fifo')
+        poll(lambda: 'again' in job.output(), 40, 'open again')
+    expect(control.state()['waiting'], 'the RELEASE did not wait')
+    mpa.wait_status(state='owner')
+    control.call('go')
+    poll(lambda: [OUT, 2] in [entry[2:4] for entry in control.log(last) if entry[4] == 0], 20,
+         'the RELEASE is done')
+    rest(control)
+    state = control.state()
+    expect(mpa.status()['state'] == 'owner' and state['type'] == 7, f'{mpa.status()}: {state}')
+
+
+@case(topology='hostile', rules=['5.4'], hosts=('a',), paths=8)
+def one_conflict_after_another(t):
+    """seven of eight paths lose their registration under I/O: each write meets one conflict"""
+    control = t.lun.target
+    mpa = t.a.prmpath('mpa', f'pr_key {K:#x} pr_poll 0')
+    hold(t, mpa).opened()
+    mpa.wait_status(state='owner', keys_own='8')
+    rest(control)
+    holder = int(control.state()['holder_nexus'].split(':')[1])
+    Raw(t.a, K).unregister(*(path for path in range(8) if path != holder))
+    expect(control.state()['keys'] == [K], control.state())
+    # While one conflict is looked into, the others come.
+    control.rules({**RESERVATION, 'delay': 0.5})
+    last = control.log()[-1][0]
+    out = t.a.check(f'fio --name=all --filename={mpa} --direct=1 --rw=randwrite --bs=4k --size=2m '
+                    '--ioengine=libaio --iodepth=64', timeout=120)
+    expect('err= 0' in out, out)
+    poll(lambda: control.state()['keys'] == [K] * 8, 40, 'all paths are registered')
+    expect(mpa.status()['state'] == 'owner', mpa.status())
+    # A write that met one waits until its path is judged.
+    conflicts = sum(entry[2] in WRITE['op'] and entry[4] == 0x18 for entry in control.log(last))
+    expect(8 < conflicts <= 64, f'{conflicts} conflicts')
 
 
 def alua(state, **how):
