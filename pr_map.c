@@ -32,6 +32,7 @@ enum stage {
 	ST_REGISTER,
 	ST_REGISTER_PROBE,
 	ST_REGISTER_IGNORE,
+	ST_RESERVE_LOOK,
 	ST_RESERVE,
 	ST_TAKE,
 	ST_TAKE_VERIFY,
@@ -68,6 +69,7 @@ enum stage {
 	ST_RETAKE,
 	ST_RETAKE_VERIFY,
 	ST_RETAKE_KEYS,
+	ST_LEAVE_PROVE,
 	ST_LEAVE_DROP,
 	ST_REKEY,
 	ST_LOOK_READ,
@@ -377,6 +379,8 @@ static void note_proof(struct pr_lun *lun, struct pr_op *op, const struct pr_rep
 	/* A command that came late did it, whoever had the LUN then. */
 	if (lun->state == PR_STATE_OWNER)
 		lun->unverified |= reply->ended[PR_GOOD] & lun->doubt & ~lun->registered;
+	else
+		op->doubted |= reply->ended[PR_GOOD] & lun->doubt;
 	lun->registered |= reply->ended[PR_GOOD];
 	lun->registered &= ~reply->ended[PR_CONFLICT];
 	lun->doubt &= ~(reply->ended[PR_GOOD] | reply->ended[PR_CONFLICT]);
@@ -442,6 +446,9 @@ static enum stage answer_register(struct pr_lun *lun, struct pr_op *op,
 	u64 retry = reply->ended[PR_CONFLICT] | (lost & ~reply->silent) | reply->noisy;
 
 	note_registered(lun, op, reply->ended[PR_GOOD]);
+	/* It had no registration, so no reservation stands there. */
+	if (has_path(reply->ended[PR_GOOD], lun->holder))
+		lun->holder = PR_NO_PATH;
 	lun->refused |= reply->ended[PR_NO_RESOURCES];
 	lun->doubt |= lost;
 	op->maybe |= lost;
@@ -789,7 +796,7 @@ static enum stage answer_open_keys(struct pr_lun *lun, struct pr_op *op,
 		return ST_PROVE;
 	}
 	lun->twin = false;
-	return register_paths(op, usable(lun), ST_RESERVE);
+	return register_paths(op, usable(lun), ST_RESERVE_LOOK);
 }
 
 /* Types 7 and 8 read back key 0: ours if K is among the keys (rule 5.8). */
@@ -798,7 +805,8 @@ static enum stage answer_open_keys_all(struct pr_lun *lun, struct pr_op *op,
 {
 	if (!note_keys(lun, op, reply))
 		return unanswered(op, reply);
-	if (lun->keys_own)
+	/* But for what this operation registered under it. */
+	if (lun->keys_own > count_bits(op->made & lun->present))
 		return open_found_own(lun, op);
 	if (key_absent(lun, op)) {
 		if (lun->state == PR_STATE_OWNER)
@@ -835,7 +843,7 @@ static enum stage after_twin(struct pr_lun *lun, struct pr_op *op)
 		return register_paths(op, op->paths, ST_CONFIGURE_VERIFY);
 	if (op->resv.held)
 		return adopt(lun, op);
-	return register_paths(op, usable(lun), ST_RESERVE);
+	return register_paths(op, usable(lun), ST_RESERVE_LOOK);
 }
 
 static enum stage answer_twin_stage(struct pr_lun *lun, struct pr_op *op,
@@ -860,6 +868,30 @@ static bool ask_twin_stage(struct pr_lun *lun, struct pr_op *op,
 
 	op->probed = !asked;
 	return asked;
+}
+
+/*
+ * With types 7 and 8 RESERVE succeeds for whoever is registered: what another host
+ * holds by now must be seen before that, by who registered in between (rule 3.1).
+ */
+static bool ask_reserve_look(struct pr_lun *lun, struct pr_op *op, struct pr_request *req)
+{
+	if (!pr_type_all_registrants(lun->cfg.type) || !op->made)
+		return false;
+	return ask_reservation(lun, op, req);
+}
+
+static enum stage answer_reserve_look(struct pr_lun *lun, struct pr_op *op,
+				      const struct pr_reply *reply)
+{
+	if (!pr_type_all_registrants(lun->cfg.type) || !op->made)
+		return ST_RESERVE;
+	if (!note_reservation(lun, op, reply))
+		return unanswered(op, reply);
+	if (owner_of(lun, &op->resv) != OWNER_ALL || proven(lun) & ~op->made)
+		return ST_RESERVE;
+	op->foreign = pr_keys_next_foreign(&op->keys, lun->cfg.key, 0);
+	return failed(op, PR_WHY_FOREIGN);
 }
 
 static bool ask_reserve(struct pr_lun *lun, struct pr_op *op, struct pr_request *req)
@@ -1164,12 +1196,22 @@ static enum stage owner_verdict(struct pr_lun *lun, struct pr_op *op)
 	return lun->cfg.shared ? ST_OWNED : ST_EVICT;
 }
 
+/*
+ * With types 7 and 8 a key of ours says that we hold it too. Not if this operation
+ * made each of them after it found others: those have evicted us (rule 5.8).
+ */
+static bool only_just_joined(const struct pr_lun *lun, const struct pr_op *op)
+{
+	return pr_type_all_registrants(lun->type) && !op->took && !lun->cfg.shared &&
+	       op->keys.complete && lun->keys_own <= count_bits(op->made & lun->present);
+}
+
 static enum stage answer_evict_keys(struct pr_lun *lun, struct pr_op *op,
 				    const struct pr_reply *reply)
 {
 	if (!note_keys(lun, op, reply))
 		return unanswered(op, reply);
-	if (key_absent(lun, op)) {
+	if (key_absent(lun, op) || only_just_joined(lun, op)) {
 		/* Somebody preempted us between our commands. */
 		op->took = false;
 		lun->registered = 0;
@@ -1334,10 +1376,15 @@ static enum stage release_overtaken(struct pr_lun *lun, struct pr_op *op)
 	return failed(op, PR_WHY_LOST_RACE);
 }
 
-/* Ours, unwanted, and still there: at the next chance, or the last close. */
-static void release_later(struct pr_lun *lun, bool session)
+/*
+ * Ours, unwanted, and still there: at the next chance, or the last close. By then
+ * it may be another host's, and what was registered for it has to go.
+ */
+static void release_later(struct pr_lun *lun, struct pr_op *op, bool session)
 {
 	lun->leftover = true;
+	lun->doubt |= op->made & lun->present;
+	op->configure |= op->made & lun->present;
 	if (lun->state != PR_STATE_FENCED)
 		lun->state = session ? PR_STATE_NO_RESERVE : PR_STATE_RELEASING;
 }
@@ -1346,7 +1393,7 @@ static enum stage give_up_release(struct pr_lun *lun, struct pr_op *op)
 {
 	if (op->kind == PR_OP_OPEN)
 		return failed(op, PR_WHY_NO_ANSWER);
-	release_later(lun, lun->opened);
+	release_later(lun, op, lun->opened);
 	return decided(op, PR_WHY_NO_ANSWER);
 }
 
@@ -1358,6 +1405,12 @@ static enum stage answer_release_keys(struct pr_lun *lun, struct pr_op *op,
 		return give_up_release(lun, op);
 	if (key_absent(lun, op))
 		return released(lun, op);
+	/* The others that a PREEMPT without status was to remove are still there. */
+	if (lun->keys_foreign && op->kind == PR_OP_OPEN && op->fought) {
+		if (++op->force_rounds > FORCE_ROUNDS)
+			return failed(op, PR_WHY_UNSETTLED);
+		return register_for_take(lun, op);
+	}
 	return lun->keys_foreign || !op->keys.complete ? ST_DROP : ST_RELEASE;
 }
 
@@ -1377,8 +1430,12 @@ static bool ask_release(struct pr_lun *lun, struct pr_op *op, struct pr_request 
 static enum stage answer_release(struct pr_lun *lun, struct pr_op *op,
 				 const struct pr_reply *reply)
 {
-	(void)lun;
 	op->unanswered |= reply->silent;
+	/* Not registered there, whatever was known. */
+	if (reply->ended[PR_CONFLICT]) {
+		lun->registered &= ~reply->ended[PR_CONFLICT];
+		lun->baseline = false;
+	}
 	/* GOOD proves nothing (E10). */
 	return ST_RELEASE_READ;
 }
@@ -1429,6 +1486,9 @@ static enum stage answer_drop(struct pr_lun *lun, struct pr_op *op,
 	lun->baseline = false;
 	if (op->kind == PR_OP_UNREGISTER)
 		return decided(op, reply->ended[PR_LOST] ? PR_WHY_NO_ANSWER : PR_WHY_OK);
+	/* Nobody can step out on a path that gives no answer. */
+	lun->doubt |= lun->registered & lun->present;
+	op->configure |= lun->doubt & lun->present;
 	return proven(lun) ? give_up_release(lun, op) : released(lun, op);
 }
 
@@ -1575,8 +1635,9 @@ static enum stage answer_configure_read(struct pr_lun *lun, struct pr_op *op,
 					    unregister_doubtful(lun, op, PR_WHY_FENCED);
 	if (owner == OWNER_FOREIGN)
 		return unregister_doubtful(lun, op, PR_WHY_FOREIGN);
-	if (lun->state == PR_STATE_NO_RESERVE && owner != OWNER_KEY)
-		return unregister_doubtful(lun, op, PR_WHY_OK);
+	if (lun->state == PR_STATE_NO_RESERVE)
+		return owner == OWNER_KEY ? decided(op, PR_WHY_OK) :
+					    unregister_doubtful(lun, op, PR_WHY_OK);
 	if (!proofs_fresh(lun, op->resv.generation))
 		lun->registered = 0;
 	op->generation_before = op->resv.generation;
@@ -1733,6 +1794,10 @@ static enum stage answer_admit_keys(struct pr_lun *lun, struct pr_op *op,
 	}
 	if (!op->keys.complete)
 		return failed(op, PR_WHY_UNSETTLED);
+	/* Types 7 and 8: only what a late command of ours made speaks for us (rule 5.8). */
+	if (pr_type_all_registrants(lun->type) && !witness(lun, op) &&
+	    lun->keys_own <= count_bits(lun->doubt & lun->present))
+		return fenced(lun, op);
 	op->own_before = lun->keys_own;
 	op->generation_before = op->keys.generation;
 	op->made_count = 0;
@@ -1963,7 +2028,8 @@ static enum stage answer_watch_probe(struct pr_lun *lun, struct pr_op *op,
 	}
 	lun->registered &= kept;
 	/* It may have been the holder: nobody is evicted before that is known. */
-	return reply->ended[PR_CONFLICT] ? ST_WATCH_READ : ST_WATCH_KEYS;
+	return reply->ended[PR_CONFLICT] || has_path(asked & ~reply->ended[PR_GOOD], lun->holder) ?
+		       ST_WATCH_READ : ST_WATCH_KEYS;
 }
 
 /*
@@ -2120,10 +2186,25 @@ static enum stage start_leave(struct pr_lun *lun, struct pr_op *op)
 	if (all)
 		return decided(op, PR_WHY_RETAINED);
 	if (pr_type_all_registrants(lun->type))
-		return proven(lun) & ~op->paths ? ST_LEAVE_DROP : failed(op, PR_WHY_UNSETTLED);
+		return ST_LEAVE_PROVE;
 	if (lun->holder == PR_NO_PATH || has_path(op->paths, lun->holder))
 		return ST_MOVE_READ;
 	return ST_LEAVE_DROP;
+}
+
+/* The reservation ends with the last registration: another one must be there. */
+static bool ask_leave_prove(struct pr_lun *lun, struct pr_op *op, struct pr_request *req)
+{
+	return ask_prove_paths(lun, req, proven(lun) & ~op->paths);
+}
+
+static enum stage answer_leave_prove(struct pr_lun *lun, struct pr_op *op,
+				     const struct pr_reply *reply)
+{
+	note_proof(lun, op, reply);
+	/* The target may count a proof. */
+	lun->baseline = false;
+	return reply->ended[PR_GOOD] ? ST_LEAVE_DROP : failed(op, PR_WHY_UNSETTLED);
 }
 
 static bool ask_leave_drop(struct pr_lun *lun, struct pr_op *op, struct pr_request *req)
@@ -2317,7 +2398,7 @@ static enum stage answer_undo_verify(struct pr_lun *lun, struct pr_op *op,
 	if (lun->state == PR_STATE_OWNER)
 		fenced(lun, op);
 	/* It stands, or may: the background goes on until it is gone. */
-	release_later(lun, lun->opened);
+	release_later(lun, op, lun->opened);
 	return ST_DECIDED;
 }
 
@@ -2354,7 +2435,7 @@ static enum stage answer_undo_unregister(struct pr_lun *lun, struct pr_op *op,
 	if (lun->state == PR_STATE_OWNER) {
 		op->settled &= ~op->made;
 		op->configure |= op->made & lun->present;
-	} else if (lun->state == PR_STATE_FENCED) {
+	} else {
 		op->configure |= lun->doubt & lun->present;
 	}
 	op->made = kept;
@@ -2380,6 +2461,7 @@ static const struct stage_row stages[ST_COUNT] = {
 	ROW(ST_REGISTER, ask_register, answer_register),
 	ROW(ST_REGISTER_PROBE, ask_register_probe, answer_register_probe),
 	ROW(ST_REGISTER_IGNORE, ask_register_ignore, answer_register_ignore),
+	ROW(ST_RESERVE_LOOK, ask_reserve_look, answer_reserve_look),
 	ROW(ST_RESERVE, ask_reserve, answer_reserve),
 	ROW(ST_TAKE, ask_take, answer_take),
 	ROW(ST_TAKE_VERIFY, ask_reservation, answer_take_verify),
@@ -2416,6 +2498,7 @@ static const struct stage_row stages[ST_COUNT] = {
 	ROW(ST_RETAKE, ask_retake, answer_retake),
 	ROW(ST_RETAKE_VERIFY, ask_reservation, answer_retake_verify),
 	ROW(ST_RETAKE_KEYS, ask_keys, answer_retake_keys),
+	ROW(ST_LEAVE_PROVE, ask_leave_prove, answer_leave_prove),
 	ROW(ST_LEAVE_DROP, ask_leave_drop, answer_leave_drop),
 	ROW(ST_REKEY, ask_rekey, answer_rekey),
 	ROW(ST_LOOK_READ, ask_reservation, answer_look_read),
@@ -2497,6 +2580,17 @@ static void admit_later(struct pr_lun *lun, struct pr_op *op)
 		op->configure &= ~op->paths;
 }
 
+/* That a late registration is there gives no right to it: the operation did not succeed. */
+static void doubt_again(struct pr_lun *lun, struct pr_op *op)
+{
+	u64 paths = op->doubted & lun->registered & lun->present;
+
+	if (lun->state == PR_STATE_OWNER || !pr_why_errno(op->why))
+		return;
+	lun->doubt |= paths;
+	op->configure |= paths;
+}
+
 bool pr_next(struct pr_lun *lun, struct pr_op *op, const struct pr_reply *reply,
 	     struct pr_request *req)
 {
@@ -2522,6 +2616,7 @@ bool pr_next(struct pr_lun *lun, struct pr_op *op, const struct pr_reply *reply,
 	}
 	op->stage = ST_DECIDED;
 	admit_later(lun, op);
+	doubt_again(lun, op);
 	return false;
 }
 

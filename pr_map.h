@@ -215,6 +215,7 @@ struct pr_op {
 	u64 unanswered;		/* paths that gave no answer in this operation */
 	u64 noisy;		/* paths whose own writes were in the way of a REGISTER */
 	u64 maybe;		/* its REGISTER may have been done there */
+	u64 doubted;		/* proven ones that were in doubt before */
 	u64 carries;		/* path of @made that an older reservation was moved to */
 	bool took;		/* a RESERVE or PREEMPT of ours may stand */
 	bool fought;		/* sent a PREEMPT at another holder */

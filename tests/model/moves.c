@@ -224,7 +224,9 @@ static void idle_moves(const struct world *w, struct list *l, unsigned int host)
 	add_fault(w, l, F_MESSAGE_CLEAR, host, 0);
 	if (h->members & (h->members - 1))
 		for (path = 0; h->members >> path; path++)
-			if (h->members & bit(path))
+			/* Tables are changed when the I/O of the old one has ended. */
+			if (h->members & bit(path) &&
+			    !sim_pending(&w->pw.target, h->nexus[path]))
 				add_fault(w, l, F_LEAVE, host, path);
 }
 

@@ -298,6 +298,12 @@ void op_ended(struct world *w, unsigned int host)
  * Of every state
  */
 
+/* With types 7 and 8 whoever is registered holds it. */
+static bool holds(const struct view *v, unsigned int host)
+{
+	return v->holder == (int)host || (v->holder == EVERYBODY && v->own[host]);
+}
+
 void check_state(struct world *w)
 {
 	const struct sim_lun *s = &w->pw.target;
@@ -320,7 +326,7 @@ void check_state(struct world *w)
 			continue;
 		writers++;
 		surprised += g->overtaken;
-		if (v.holder != (int)i || w->cfg->shared)
+		if (!holds(&v, i) || w->cfg->shared)
 			continue;
 		NEVER(g->overtaken, "5.3: a host that another overtook owns again without an open");
 		for (j = 0; j < w->pw.hosts; j++) {
@@ -328,7 +334,7 @@ void check_state(struct world *w)
 
 			if (j == i)
 				continue;
-			if (other->lun.state == PR_STATE_OWNER)
+			if (other->lun.state == PR_STATE_OWNER && !holds(&v, j))
 				w->ghost[j].overtaken = true;
 			/*
 			 * What registers looks again, and undoes it (rules 3.1, 5.9); an
@@ -506,7 +512,10 @@ static void check_truth(struct world *w)
 		NEVER(lun->state == PR_STATE_FREE && v.holder == (int)i && !lun->leftover &&
 		      !w->ghost[i].earlier,
 		      "3.6: a reservation that nobody knows of");
+		/* Who holds it without being owner here evicts nobody. */
 		NEVER(lun->state != PR_STATE_OWNER && v.holder >= 0 && v.holder != (int)i &&
+		      v.holder < (int)w->pw.hosts &&
+		      w->pw.host[v.holder].lun.state == PR_STATE_OWNER &&
 		      may_write(w, i) && !w->cfg->shared,
 		      "5.1: writes under a foreign reservation");
 		if (lun->state != PR_STATE_OWNER)

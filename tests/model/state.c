@@ -176,6 +176,7 @@ static void operation(struct buf *b, struct pw_host *h)
 	U8(op->unanswered);
 	U8(op->noisy);
 	U8(op->maybe);
+	U8(op->doubted);
 	U8(op->carries);
 	BITS(&op->cancelled, &op->started, &op->prior_opened, &op->took, &op->fought,
 	     &op->probed, &op->ignore, &op->no_abort);

@@ -23,6 +23,14 @@ MUTANTS = [
      ('unseen = lun->pr.unseen &&', 'unseen = 0 &&')),
     ('5.11-first-look-once', 'lun.c', r'hostile\.first_look_without_an_answer',
      ('if (lun->pr.baseline && !lun->pr.unseen &&', 'if (lun->pr.baseline &&')),
+    ('4.5-passed-over-while-busy', 'lun.c', r'hostile\.left_while_busy',
+     ('\t\treturn left;\n', '\t\treturn false;\n')),
+    ('5.9-busy-is-forgotten', 'lun.c', r'hostile\.registered_later',
+     ('\t\tlun->want_configure |= path;', '')),
+    ('5.4-conflicts-forgotten', 'lun.c', r'hostile\.one_conflict_after_another',
+     ('lun->conflicts &= ~op->pr.paths;', 'lun->conflicts = 0;')),
+    ('5.11-late-release-fences', 'lun.c', r'hostile\.late_release',
+     ('if (action != PR_ACT_RELEASE)\n\t\tlun->pr.baseline', 'if (1)\n\t\tlun->pr.baseline')),
     ('4.2-looks-put-the-release-off', 'lun.c', r'session\.all_dead_close',
      ('if (op->pr.kind != PR_OP_LOOK)', '')),
     ('3.6-killed-open-stands', 'lun.c', r'fault\.killed_open',
@@ -299,9 +307,9 @@ MUTANTS = [
     ('3-default-one-dead-path-refuses', 'pr_map.c', [
         'open.one_dead',                # hold(): refused with EIO
      ],
-     ('\tlun->twin = false;\n\treturn register_paths(op, usable(lun), ST_RESERVE);',
+     ('\tlun->twin = false;\n\treturn register_paths(op, usable(lun), ST_RESERVE_LOOK);',
       '\tif (lun->present & ~lun->live)\n\t\treturn failed(op, PR_WHY_NO_ANSWER);\n'
-      '\tlun->twin = false;\n\treturn register_paths(op, usable(lun), ST_RESERVE);')),
+      '\tlun->twin = false;\n\treturn register_paths(op, usable(lun), ST_RESERVE_LOOK);')),
 
     ('2.4-message-in-a-session', 'pr_map.c', [
         'refusal.commands',             # 'done under a session': pr_release returns 0
@@ -469,8 +477,7 @@ MUTANTS = [
         'hostile.lies',     # 'RELEASE is GOOD, but nothing is released': not 'releasing'
      ],
      ('/* GOOD proves nothing (E10). */\n\treturn ST_RELEASE_READ;',
-        'return reply->ended[PR_GOOD] ? released(lun, op) : ST_RELEASE_READ;'),
-     ('(void)lun;\n\top->unanswered |= reply->silent;', 'op->unanswered |= reply->silent;')),
+        'return reply->ended[PR_GOOD] ? released(lun, op) : ST_RELEASE_READ;')),
 
     ('4.3-retain-is-released', 'pr_map.c', [
         'session.retain',                       # wait_status(state='retained'): free (15 s)

@@ -297,7 +297,9 @@ static void follow_up(struct pw_host *h)
 	u64 unproven = h->members & ~h->lun.registered;
 	int path;
 
-	if (owner && !h->lun.baseline &&
+	/* A look that is not content has its own time. */
+	if (owner && (!h->lun.baseline || h->lun.unseen ||
+		      (!h->lun.cfg.shared && h->lun.keys_foreign)) &&
 	    (h->op.kind != PR_OP_WATCH || h->op.events & PR_EVENT_EVICTED))
 		h->want_watch = true;
 	if (owner)
@@ -322,11 +324,13 @@ static void follow_up(struct pw_host *h)
 		h->conflicts &= ~h->op.settled;
 		break;
 	case PR_OP_CONFIGURE:
-		if (unsettled)
-			h->want_configure |= h->op.paths & h->members;
+		h->want_configure |= h->op.paths & h->members &
+				     (unsettled ? ~(u64)0 : h->lun.doubt);
 		break;
 	case PR_OP_WATCH:
 		h->conflicts &= ~h->op.settled;
+		/* Admissions come before the next attempt. */
+		h->want_watch |= owner && error && h->lun.unseen && !h->want_admit;
 		break;
 	case PR_OP_LEAVE:
 		for (path = 0; path < PW_MAX_PATHS; path++)
