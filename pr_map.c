@@ -1486,8 +1486,8 @@ static enum stage answer_drop(struct pr_lun *lun, struct pr_op *op,
 	lun->baseline = false;
 	if (op->kind == PR_OP_UNREGISTER)
 		return decided(op, reply->ended[PR_LOST] ? PR_WHY_NO_ANSWER : PR_WHY_OK);
-	/* Nobody can step out on a path that gives no answer. */
-	lun->doubt |= lun->registered & lun->present;
+	/* Nobody can step out on a path that gives no answer, and it may be registered. */
+	lun->doubt |= lun->present & ~(reply->ended[PR_GOOD] | reply->ended[PR_CONFLICT]);
 	op->configure |= lun->doubt & lun->present;
 	return proven(lun) ? give_up_release(lun, op) : released(lun, op);
 }

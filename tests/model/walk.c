@@ -218,19 +218,21 @@ static void tell(u64 seed, const char *why)
 	unsigned int i;
 
 	shorten(why);
-	printf("# rule %s: seed %llu, %u hosts, %u paths, setup %d, quirks %x, type %u%s%s%s, %u moves:\n",
+	printf("# rule %s: seed %llu, %u hosts, %u paths, setup %d, quirks %x, type %u%s%s%s\n",
 	       why, (unsigned long long)seed, config.hosts, config.paths, config.setup,
 	       config.quirks, config.type, config.iscsi ? ", iscsi" : "",
-	       config.no_aptpl ? ", without APTPL" : "", config.shared ? ", shared" : "", length);
+	       config.no_aptpl ? ", without APTPL" : "", config.shared ? ", shared" : "");
+	printf("# after %u moves:\n", length);
 	go(true);
 	for (i = 0; i < world.pw.hosts; i++) {
 		const struct pr_lun *lun = &world.pw.host[i].lun;
 
-		printf("# host %u: %s, registered %llx, unverified %llx, doubt %llx, holder %d%s%s\n",
-		       i, pr_state_name(lun->state), (unsigned long long)lun->registered,
-		       (unsigned long long)lun->unverified, (unsigned long long)lun->doubt,
+		printf("# host %u: %s, holder %d%s%s\n", i, pr_state_name(lun->state),
 		       lun->holder, lun->unseen ? ", unseen" : "",
 		       lun->leftover ? ", leftover" : "");
+		printf("# registered %llx, unverified %llx, doubt %llx\n",
+		       (unsigned long long)lun->registered, (unsigned long long)lun->unverified,
+		       (unsigned long long)lun->doubt);
 	}
 	fflush(stdout);
 }

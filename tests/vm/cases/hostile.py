@@ -280,7 +280,7 @@ UNDONE = [
         {**ANY_PR, 'status': 2, 'sense': descriptor(6, 0x29, 0), 'times': 6}),
     row('REGISTER done, 02/08/00 once a path', answer(REGISTER, 2, 8, 0, execute=True, times=2)),
     row('REGISTER done, always 02/08/00', answer(REGISTER, 2, 8, 0, execute=True), all=EIO,
-        no_reserve=OK),
+        no_reserve=OK, stays=True),
     row('RESERVE done, always 02/08/00', answer(RESERVE, 2, 8, 0, execute=True)),
     row('REGISTER meets RESERVATION CONFLICT', {**REGISTER, 'status': 0x18}, all=EIO, no_reserve=OK),
     row('RESERVE meets RESERVATION CONFLICT, unreserved', {**RESERVE, 'status': 0x18}, all=EIO,

@@ -1,0 +1,309 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What operations leave behind that did not succeed (rules 3.6, 4.2, 5.9, 6.3), and
+ * types 7 and 8, where a key of ours is all that says who holds it (rule 5.8).
+ */
+#include "pr_map_test.h"
+
+static void step_to(struct pw_host *h, enum pr_action action)
+{
+	while (h->running && h->req.action != action)
+		pw_step(h);
+	assert_true(h->running);
+}
+
+static void to_its_end(struct pw_host *h)
+{
+	while (pw_step(h))
+		;
+}
+
+static void all_registrants(void)
+{
+	a->lun.cfg.type = PR_TYPE_WRITE_EXCLUSIVE_AR;
+	b->lun.cfg.type = PR_TYPE_WRITE_EXCLUSIVE_AR;
+	a->lun.type = PR_TYPE_WRITE_EXCLUSIVE_AR;
+	b->lun.type = PR_TYPE_WRITE_EXCLUSIVE_AR;
+}
+
+static void owner_of_type_7(u32 options)
+{
+	all_registrants();
+	pw_settle(a);
+	assert_int_equal(pw_open(a, options), 0);
+	pw_settle(a);
+	assert_state(a, PR_STATE_OWNER);
+}
+
+/* The next command on @path stays out, and so long that its operation's time is up. */
+static void stays_out(struct pw_host *h, int path, unsigned int more)
+{
+	sim_path_state(target, h->nexus[path], SIM_PATH_IN_FLIGHT);
+	h->impatient = true;
+	h->expires = h->commands + more;
+	to_its_end(h);
+	h->expires = 0;
+	h->impatient = false;
+	sim_path_state(target, h->nexus[path], SIM_PATH_UP);
+}
+
+/* A session without reservation, and another host that is owner. */
+static void beside_an_owner(void)
+{
+	assert_int_equal(pw_open(a, NO_RESERVE), 0);
+	assert_int_equal(pw_open(b, 0), 0);
+	pw_settle(b);
+	assert_false(writes(a));
+}
+
+/* Rules 3.6, 5.1: a forced open whose PREEMPT and undo meet dead paths only. */
+static void leftover_keeps_its_paths(void **state)
+{
+	(void)state;
+	beside_an_owner();
+	assert_true(pw_open_start(a, FORCED));
+	step_to(a, PR_ACT_PREEMPT_ABORT);
+	dead(a, 0);
+	dead(a, 1);
+	to_its_end(a);
+	assert_true(pr_why_errno(a->op.why));
+	alive(a, 0);
+	alive(a, 1);
+	pw_settle(a);
+	assert_int_equal(sim_registrations(target, KA), 0);
+	assert_false(writes(a));
+}
+
+/* Rules 3.6, 5.1: a path that is busy when the open takes its registrations back. */
+static void unreached_by_the_undo(void **state)
+{
+	(void)state;
+	pw_settle(a);
+	owner(b, 0);
+	assert_int_equal(pw_close(b), 0);
+	pw_settle(b);
+	assert_int_equal(pw_open(a, NO_RESERVE), 0);
+	assert_true(pw_open_start(a, 0));
+	step_to(a, PR_ACT_REGISTER);
+	assert_int_equal(pw_open(b, 0), 0);
+	pw_settle(b);
+	step_to(a, PR_ACT_RESERVE);
+	step_to(a, PR_ACT_READ_RESERVATION);
+	sim_path_state(target, a->nexus[0], SIM_PATH_IN_FLIGHT);
+	a->impatient = true;
+	pw_step(a);
+	a->impatient = false;
+	sim_path_state(target, a->nexus[0], SIM_PATH_UP);
+	to_its_end(a);
+	assert_int_equal(pr_why_errno(a->op.why), -EBUSY);
+	pw_deliver(a, 0);
+	pw_settle(a);
+	assert_int_equal(sim_registrations(target, KA), 0);
+	assert_false(writes(a));
+}
+
+/* Rules 3.6, 6.3: that a late registration is there gives a failed open no right to it. */
+static void proof_of_a_failed_open(void **state)
+{
+	(void)state;
+	beside_an_owner();
+	assert_true(pw_open_start(a, FORCED));
+	step_to(a, PR_ACT_REGISTER);
+	stays_out(a, 0, 1);
+	pw_settle(b);
+	pw_deliver(a, 0);
+	a->cancel = 4;
+	pw_open_start(a, FORCED);
+	to_its_end(a);
+	a->cancel = 0;
+	assert_true(pr_why_errno(a->op.why));
+	pw_settle(a);
+	assert_int_equal(sim_registrations(target, KA), 0);
+	assert_false(writes(a));
+}
+
+/* Rules 3.2, 5.9: a session without reservation does not register beside its leftover. */
+static void beside_a_leftover(void **state)
+{
+	(void)state;
+	pw_settle(a);
+	pw_settle(b);
+	assert_int_equal(pw_open(a, NO_RESERVE), 0);
+	assert_true(pw_open_start(a, 0));
+	step_to(a, PR_ACT_RESERVE);
+	stays_out(a, 0, 1);
+	pw_deliver(a, 0);
+	assert_holder(KA);
+	pw_background_start(a);
+	while (a->running && a->req.action != PR_ACT_REGISTER)
+		pw_step(a);
+	if (a->running)
+		pw_step_on(a, 1);
+	assert_int_equal(pw_open(b, FORCED), 0);
+	pw_settle(b);
+	do
+		assert_false(writes(a));
+	while (pw_step(a));
+	pw_settle(a);
+	assert_false(writes(a));
+}
+
+/* Rules 4.2, 6.3: RELEASE moves on from a path whose registration is gone. */
+static void release_where_not_registered(void **state)
+{
+	unsigned int n;
+
+	(void)state;
+	owner_of_type_7(0);
+	sim_forget_nexus(target, a->nexus[0]);
+	pw_close(a);
+	for (n = 0; n < 3 && pw_background_start(a); n++)
+		to_its_end(a);
+	assert_state(a, PR_STATE_FREE);
+	assert_int_equal(target->type, 0);
+}
+
+/* Rules 5.3, 5.8: the holder path's own new registration is no sign of life. */
+static void registered_anew_and_fenced(void **state)
+{
+	(void)state;
+	owner_of_type_7(0);
+	pw_path_fail(a, 0);
+	pw_path_fail(a, 1);
+	pw_path_back(a, 0);
+	a->want_watch = false;
+	assert_true(pw_background_start(a));
+	step_to(a, PR_ACT_REGISTER);
+	assert_int_equal(pw_open(b, FORCED), 0);
+	to_its_end(a);
+	pw_settle(a);
+	assert_state(a, PR_STATE_FENCED);
+	assert_int_equal(sim_registrations(target, KA), 0);
+	assert_true(writes(b));
+}
+
+/* Rules 5.3, 5.8: with no key of ours there nothing is registered. */
+static void fenced_without_registering(void **state)
+{
+	u32 generation;
+
+	(void)state;
+	owner_of_type_7(0);
+	pw_path_fail(a, 1);
+	pw_path_back(a, 1);
+	assert_int_equal(pw_open(b, FORCED), 0);
+	pw_settle(b);
+	generation = target->generation;
+	a->want_watch = false;
+	assert_true(pw_background_start(a));
+	to_its_end(a);
+	assert_state(a, PR_STATE_FENCED);
+	assert_int_equal(target->generation, generation);
+}
+
+/* Rules 5.3, 5.8: what a command of before the takeover registers is none either. */
+static void registered_late_and_fenced(void **state)
+{
+	(void)state;
+	owner_of_type_7(0);
+	sim_forget_nexus(target, a->nexus[1]);
+	pw_path_fail(a, 1);
+	pw_path_back(a, 1);
+	assert_true(pw_background_start(a));
+	step_to(a, PR_ACT_REGISTER);
+	sim_path_state(target, a->nexus[1], SIM_PATH_IN_FLIGHT);
+	while (a->running && !(a->busy & 2))
+		pw_step(a);
+	to_its_end(a);
+	sim_path_state(target, a->nexus[1], SIM_PATH_UP);
+	assert_int_equal(pw_open(b, FORCED), 0);
+	pw_settle(b);
+	pw_deliver(a, 1);
+	a->want_watch = false;
+	a->want_admit = 0;
+	pw_conflict(a, 0);
+	pw_background_start(a);
+	to_its_end(a);
+	assert_state(a, PR_STATE_FENCED);
+	assert_int_equal(sim_registrations(target, KB), 2);
+}
+
+/* Rule 3.1: an owner since the first read is seen, although RESERVE would succeed. */
+static void reserved_by_both(void **state)
+{
+	(void)state;
+	all_registrants();
+	assert_true(pw_open_start(a, 0));
+	step_to(a, PR_ACT_REGISTER);
+	assert_int_equal(pw_open(b, 0), 0);
+	pw_settle(b);
+	to_its_end(a);
+	assert_int_equal(pr_why_errno(a->op.why), -EBUSY);
+	assert_int_equal(sim_registrations(target, KA), 0);
+	assert_int_equal(sim_registrations(target, KB), 2);
+	assert_true(writes(b));
+}
+
+/* Rule 4.8, E36: the path that leaves has the last registration. */
+static void last_registration(void **state)
+{
+	(void)state;
+	owner_of_type_7(0);
+	sim_forget_nexus(target, a->nexus[1]);
+	pw_members(a, 2);
+	pw_do(a, PR_OP_LEAVE, 1);
+	assert_int_equal(target->type, PR_TYPE_WRITE_EXCLUSIVE_AR);
+	assert_int_equal(sim_registrations(target, KA), 1);
+}
+
+/* Rules 5.8, 5.9: who steps out does so on a path, too, that gave no answer then. */
+static void stepped_out_on_all_paths(void **state)
+{
+	(void)state;
+	owner_of_type_7(RETAIN);
+	assert_int_equal(pw_close(a), 0);
+	assert_state(a, PR_STATE_RETAINED);
+	b->lun.cfg.shared = true;
+	assert_int_equal(pw_open(b, 0), 0);
+	pw_settle(b);
+	dead(a, 1);
+	pw_path_fail(a, 1);
+	assert_int_equal(pw_open(a, NO_RESERVE), 0);
+	alive(a, 1);
+	pw_settle(a);
+	assert_int_equal(sim_registrations(target, KA), 0);
+	assert_false(writes(a));
+}
+
+/* Rule 3: a PREEMPT without status is not taken for one that broke the reservation. */
+static void broken_after_all(void **state)
+{
+	(void)state;
+	all_registrants();
+	assert_int_equal(pw_open(b, 0), 0);
+	pw_settle(b);
+	lose(a, 0, SIM_PREEMPT_ABORT, false);
+	assert_int_equal(pw_open(a, FORCED | NO_RESERVE), 0);
+	assert_int_equal(target->type, 0);
+	assert_int_equal(sim_registrations(target, KB), 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup(leftover_keeps_its_paths, two_hosts),
+		cmocka_unit_test_setup(unreached_by_the_undo, two_hosts),
+		cmocka_unit_test_setup(proof_of_a_failed_open, two_hosts),
+		cmocka_unit_test_setup(beside_a_leftover, two_hosts),
+		cmocka_unit_test_setup(release_where_not_registered, two_hosts),
+		cmocka_unit_test_setup(registered_anew_and_fenced, two_hosts),
+		cmocka_unit_test_setup(fenced_without_registering, two_hosts),
+		cmocka_unit_test_setup(registered_late_and_fenced, two_hosts),
+		cmocka_unit_test_setup(reserved_by_both, two_hosts),
+		cmocka_unit_test_setup(last_registration, two_hosts),
+		cmocka_unit_test_setup(stepped_out_on_all_paths, two_hosts),
+		cmocka_unit_test_setup(broken_after_all, two_hosts),
+	};
+
+	return cmocka_run_group_tests_name("what is left behind", tests, NULL, NULL);
+}
