@@ -738,7 +738,7 @@ static bool settle_orphan(struct lun *lun, struct lun_path *path)
 	return false;
 }
 
-static void leave_late(struct lun *lun, struct lun_path *path);
+static void leave_late(struct lun *lun, struct lun_path *path, bool out);
 
 /* A path is free again that nobody could register meanwhile. */
 static void ask_registration(struct lun *lun, u64 path)
@@ -765,7 +765,7 @@ static void command_done(struct scsi_cmd *cmd)
 	struct lun_path *path = lun->path[p->index];
 	bool silent = cmd->class == PR_LOST && cmd->result.host_failed;
 	enum pr_class class = cmd->class;
-	bool check, orphan, works, late = false;
+	bool check, orphan, works, out, late = false;
 	unsigned long flags;
 
 	spin_lock_irqsave(&lun->lock, flags);
@@ -775,6 +775,7 @@ static void command_done(struct scsi_cmd *cmd)
 		 lun->client && lun->client->activates);
 	check = test_and_clear_bit(LUN_PATH_CHECK, &path->flags);
 	orphan = test_and_clear_bit(LUN_PATH_ORPHAN, &path->flags);
+	out = pr_action_is_out(cmd->action);
 	if (orphan)
 		late = settle_orphan(lun, path);
 	/* Where the worker waits, the path is busy until it has the outcome. */
@@ -793,7 +794,7 @@ static void command_done(struct scsi_cmd *cmd)
 	if ((orphan || check) && works)
 		lun_path_reinstate(lun, path);
 	if (late)
-		leave_late(lun, path);
+		leave_late(lun, path, out);
 	drop_path(path);
 }
 
@@ -1433,7 +1434,8 @@ static void follow_up(struct lun *lun, struct lun_op *op)
 		if (lun->pr.state == PR_STATE_OWNER)
 			lun->want_admit |= op->pr.configure & lun->members;
 		else
-			lun->want_configure |= op->pr.configure & lun->members;
+			lun->want_configure |= op->pr.configure & lun->members &
+					       ~failed_paths(lun);
 	}
 	look_again(lun, &op->pr);
 	/* A look has its own times, and shall not hold up what waits for retry_at. */
@@ -1476,7 +1478,7 @@ static void follow_up(struct lun *lun, struct lun_op *op)
 	case PR_OP_CONFIGURE:
 		/* Proven ones too: what was to be read after that was not. */
 		left = unsettled ? op->pr.paths : op->pr.paths & lun->pr.doubt;
-		left = ((left & ~failed_paths(lun)) | op->pr.configure) & lun->members;
+		left = (left | op->pr.configure) & ~failed_paths(lun) & lun->members;
 		if (left) {
 			lun->want_configure |= left;
 			lun->configure_at = jiffies + msecs_to_jiffies(CONFIGURE_RETRY_MS);
@@ -2600,20 +2602,28 @@ static bool superseded(struct lun *lun, const struct scsi_device *sdev)
  * A command that outlived the path's place in the table has ended (rule 6.3):
  * what it may have registered or reserved goes.
  */
-static void leave_late(struct lun *lun, struct lun_path *path)
+static void leave_late(struct lun *lun, struct lun_path *path, bool out)
 {
 	u64 bit = path_bit(path->p->index);
 	struct lun_op *op;
 	unsigned long flags;
-	bool release;
+	bool release, stays;
 
 	if (superseded(lun, path->p->sdev))
 		return;
 	spin_lock_irqsave(&lun->lock, flags);
-	lun->leaving |= bit;
-	kref_get(&path->p->ref);
-	release = lun->pr.state == PR_STATE_RELEASING;
+	/* The reservation stays, and what it stands on. */
+	stays = lun->closed && (lun->pr.state == PR_STATE_OWNER ||
+				lun->pr.state == PR_STATE_RETAINED);
+	if (!stays) {
+		lun->leaving |= bit;
+		kref_get(&path->p->ref);
+	}
+	/* A read that ends late has left nothing, and another one may end later still. */
+	release = out && lun->pr.state == PR_STATE_RELEASING;
 	spin_unlock_irqrestore(&lun->lock, flags);
+	if (stays)
+		return;
 	/* Before the path leaves: it may be the one that can release. */
 	if (release) {
 		op = new_op(PR_OP_CLOSE, GFP_NOIO | __GFP_NOFAIL);

@@ -805,8 +805,9 @@ static enum stage answer_open_keys_all(struct pr_lun *lun, struct pr_op *op,
 {
 	if (!note_keys(lun, op, reply))
 		return unanswered(op, reply);
-	/* But for what this operation registered under it. */
-	if (lun->keys_own > count_bits(op->made & lun->present))
+	/* But for what this operation registered under it, unless it reserved as well. */
+	if (lun->keys_own > count_bits(op->made & lun->present) ||
+	    (op->took && lun->keys_own && op->keys.complete && !lun->keys_foreign))
 		return open_found_own(lun, op);
 	if (key_absent(lun, op)) {
 		if (lun->state == PR_STATE_OWNER)
@@ -890,8 +891,7 @@ static enum stage answer_reserve_look(struct pr_lun *lun, struct pr_op *op,
 		return unanswered(op, reply);
 	if (owner_of(lun, &op->resv) != OWNER_ALL || proven(lun) & ~op->made)
 		return ST_RESERVE;
-	op->foreign = pr_keys_next_foreign(&op->keys, lun->cfg.key, 0);
-	return failed(op, PR_WHY_FOREIGN);
+	return open_again(op);
 }
 
 static bool ask_reserve(struct pr_lun *lun, struct pr_op *op, struct pr_request *req)
@@ -1203,7 +1203,7 @@ static enum stage owner_verdict(struct pr_lun *lun, struct pr_op *op)
 static bool only_just_joined(const struct pr_lun *lun, const struct pr_op *op)
 {
 	return pr_type_all_registrants(lun->type) && !op->took && !lun->cfg.shared &&
-	       op->keys.complete && lun->keys_own <= count_bits(op->made & lun->present);
+	       !(op->events & PR_EVENT_RETAKEN) && op->keys.complete && lun->keys_own <= count_bits(op->made & lun->present);
 }
 
 static enum stage answer_evict_keys(struct pr_lun *lun, struct pr_op *op,
@@ -1409,6 +1409,7 @@ static enum stage answer_release_keys(struct pr_lun *lun, struct pr_op *op,
 	if (lun->keys_foreign && op->kind == PR_OP_OPEN && op->fought) {
 		if (++op->force_rounds > FORCE_ROUNDS)
 			return failed(op, PR_WHY_UNSETTLED);
+		op->victim = 0;
 		return register_for_take(lun, op);
 	}
 	return lun->keys_foreign || !op->keys.complete ? ST_DROP : ST_RELEASE;
@@ -1640,6 +1641,8 @@ static enum stage answer_configure_read(struct pr_lun *lun, struct pr_op *op,
 					    unregister_doubtful(lun, op, PR_WHY_OK);
 	if (!proofs_fresh(lun, op->resv.generation))
 		lun->registered = 0;
+	/* What is in doubt is asked, whatever was known. */
+	lun->registered &= ~lun->doubt;
 	op->generation_before = op->resv.generation;
 	return ST_CONFIGURE_KEYS;
 }
@@ -1795,7 +1798,7 @@ static enum stage answer_admit_keys(struct pr_lun *lun, struct pr_op *op,
 	if (!op->keys.complete)
 		return failed(op, PR_WHY_UNSETTLED);
 	/* Types 7 and 8: only what a late command of ours made speaks for us (rule 5.8). */
-	if (pr_type_all_registrants(lun->type) && !witness(lun, op) &&
+	if (pr_type_all_registrants(lun->type) && !witness(lun, op) && lun->keys_foreign &&
 	    lun->keys_own <= count_bits(lun->doubt & lun->present))
 		return fenced(lun, op);
 	op->own_before = lun->keys_own;

@@ -288,6 +288,59 @@ static void broken_after_all(void **state)
 	assert_int_equal(sim_registrations(target, KB), 0);
 }
 
+/* Rules 5.8, 5.11: with no other host there all keys may be of this operation. */
+static void retaken_after_amnesia(void **state)
+{
+	(void)state;
+	a->lun.cfg.aptpl = false;
+	owner_of_type_7(0);
+	sim_power_loss(target);
+	assert_int_equal(sim_registrations(target, 0), 0);
+	pw_do(a, PR_OP_WATCH, 0);
+	pw_settle(a);
+	assert_state(a, PR_STATE_OWNER);
+	assert_int_equal(target->type, PR_TYPE_WRITE_EXCLUSIVE_AR);
+	assert_true(writes(a));
+}
+
+/* Rules 5.8, E9: a RESERVE without status, by an open that registered all paths itself. */
+static void reserved_without_status(void **state)
+{
+	(void)state;
+	all_registrants();
+	lose(a, 0, SIM_RESERVE, true);
+	assert_int_equal(pw_open(a, 0), 0);
+	assert_state(a, PR_STATE_OWNER);
+	assert_int_equal(sim_registrations(target, KA), 2);
+}
+
+/* Rules 3.1, 5.8: who is met in between is taken over, or joined. */
+static void met_in_between(void **state)
+{
+	(void)state;
+	all_registrants();
+	assert_true(pw_open_start(a, FORCED));
+	step_to(a, PR_ACT_REGISTER);
+	assert_int_equal(pw_open(b, 0), 0);
+	pw_settle(b);
+	to_its_end(a);
+	assert_int_equal(pr_why_errno(a->op.why), 0);
+	assert_int_equal(sim_registrations(target, KB), 0);
+
+	two_hosts_with(2);
+	all_registrants();
+	a->lun.cfg.shared = true;
+	b->lun.cfg.shared = true;
+	assert_true(pw_open_start(a, 0));
+	step_to(a, PR_ACT_REGISTER);
+	assert_int_equal(pw_open(b, 0), 0);
+	pw_settle(b);
+	to_its_end(a);
+	assert_int_equal(pr_why_errno(a->op.why), 0);
+	assert_true(writes(a));
+	assert_true(writes(b));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -303,6 +356,9 @@ int main(void)
 		cmocka_unit_test_setup(last_registration, two_hosts),
 		cmocka_unit_test_setup(stepped_out_on_all_paths, two_hosts),
 		cmocka_unit_test_setup(broken_after_all, two_hosts),
+		cmocka_unit_test_setup(retaken_after_amnesia, two_hosts),
+		cmocka_unit_test_setup(reserved_without_status, two_hosts),
+		cmocka_unit_test_setup(met_in_between, two_hosts),
 	};
 
 	return cmocka_run_group_tests_name("what is left behind", tests, NULL, NULL);
