@@ -1203,7 +1203,8 @@ static enum stage owner_verdict(struct pr_lun *lun, struct pr_op *op)
 static bool only_just_joined(const struct pr_lun *lun, const struct pr_op *op)
 {
 	return pr_type_all_registrants(lun->type) && !op->took && !lun->cfg.shared &&
-	       !(op->events & PR_EVENT_RETAKEN) && op->keys.complete && lun->keys_own <= count_bits(op->made & lun->present);
+	       !(op->events & PR_EVENT_RETAKEN) && op->keys.complete &&
+	       lun->keys_own <= count_bits(op->made & lun->present);
 }
 
 static enum stage answer_evict_keys(struct pr_lun *lun, struct pr_op *op,
