@@ -875,17 +875,20 @@ static bool ask_twin_stage(struct pr_lun *lun, struct pr_op *op,
  * With types 7 and 8 RESERVE succeeds for whoever is registered: what another host
  * holds by now must be seen before that, by who registered in between (rule 3.1).
  */
+static bool reserves_for_all(const struct pr_lun *lun, const struct pr_op *op)
+{
+	return pr_type_all_registrants(lun->cfg.type) && op->made;
+}
+
 static bool ask_reserve_look(struct pr_lun *lun, struct pr_op *op, struct pr_request *req)
 {
-	if (!pr_type_all_registrants(lun->cfg.type) || !op->made)
-		return false;
-	return ask_reservation(lun, op, req);
+	return reserves_for_all(lun, op) && ask_reservation(lun, op, req);
 }
 
 static enum stage answer_reserve_look(struct pr_lun *lun, struct pr_op *op,
 				      const struct pr_reply *reply)
 {
-	if (!pr_type_all_registrants(lun->cfg.type) || !op->made)
+	if (!reserves_for_all(lun, op))
 		return ST_RESERVE;
 	if (!note_reservation(lun, op, reply))
 		return unanswered(op, reply);

@@ -28,10 +28,10 @@ COVERAGE_MODEL := $(if $(wildcard tests/model/*.c),$(COVERAGE)/model_checker)
 
 $(COVERAGE)/model/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) $(filter-out -O%,$(MODEL_FLAGS)) -O1 --coverage -c -o $@ $<
+	$(CC) $(filter-out -O%,$(MODEL_FLAGS)) $(MODEL_SIZES) -O1 --coverage -c -o $@ $<
 
 $(COVERAGE)/model_checker: $(patsubst %.c,$(COVERAGE)/model/%.o,pr_map.c pr_wire.c \
-		$(wildcard tests/sim/*.c tests/model/*.c))
+		$(wildcard tests/sim/*.c) $(filter-out %/walk.c,$(wildcard tests/model/*.c)))
 	$(CC) --coverage -o $@ $^
 
 -include $(wildcard $(COVERAGE)/*.d $(COVERAGE)/*/*/*.d)

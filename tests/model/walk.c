@@ -4,7 +4,9 @@
  * explored in full, and faults in combinations that no configuration names. A
  * violation is shortened before it is told.
  *
- * usage: walk [--seed N] [--walks N] [--moves N] [--known TEXT]...
+ * usage: walk [--seed N] [--walks N] [--moves N] [--most N] [--known TEXT]...
+ * --most N	end after N violations, by default 3
+ * --known TEXT	go on past violations of a rule whose text has these words
  */
 #include <getopt.h>
 #include <stdio.h>
@@ -312,7 +314,6 @@ int main(int argc, char **argv)
 		fprintf(stderr, "walk: --moves: expected 1 to %d\n", MOST_STEPS - 10);
 		return 2;
 	}
-	/* Three of them are enough to begin with. */
 	for (n = 0; n < option.walks && broken < option.most; n++) {
 		why = walk(option.seed + n);
 		if (!why || known(why))

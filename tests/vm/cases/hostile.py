@@ -588,8 +588,8 @@ def late_release(t):
     mpa = t.a.prmpath('mpa', f'pr_key {K:#x} pr_type 7 pr_poll 0 pr_timeout 4')
     poll(lambda: control.state()['keys'] == [K, K], 20, 'both paths are registered')
     with without_udev(t.vm):
-        job = t.a.spawn(f'mkfifo /run/fifo; exec 3<>{mpa} && echo open && read < /run/fifo; exec 3>&-; exec 3<>{mpa} && '
-                        'echo again && exec sleep 600')
+        job = t.a.spawn(f'mkfifo /run/fifo; exec 3<>{mpa} && echo open && read < /run/fifo; '
+                        f'exec 3>&-; exec 3<>{mpa} && echo again && exec sleep 600')
         t.cleanup(job.kill)
         poll(lambda: 'open' in job.output(), 30, 'open')
         rest(control)
