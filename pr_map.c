@@ -41,6 +41,7 @@ enum stage {
 	ST_MOVE,
 	ST_EVICT_KEYS,
 	ST_EVICT,
+	ST_EVICT_READ,
 	ST_OWNED,
 	ST_RELEASE_START,
 	ST_RELEASE_KEYS,
@@ -280,6 +281,16 @@ static bool note_keys(struct pr_lun *lun, struct pr_op *op,
 	else if (!lun->keys_own)
 		lun->registered = 0;
 	return true;
+}
+
+static u64 asked_of(const struct pr_reply *reply)
+{
+	u64 asked = 0;
+	int class;
+
+	for (class = 0; class < PR_CLASS_COUNT; class++)
+		asked |= reply->ended[class];
+	return asked;
 }
 
 /* From here on @generation and the counts describe what we know to be there. */
@@ -1060,6 +1071,26 @@ static bool ask_find_holder(struct pr_lun *lun, struct pr_op *op,
 	return send_out(lun, req, PR_ACT_RESERVE, proven(lun) & ~op->unanswered, 0);
 }
 
+static enum stage start_admit(struct pr_lun *lun, struct pr_op *op);
+static enum stage owner_stands(struct pr_lun *lun, struct pr_op *op,
+			       const struct pr_reply *reply, enum stage next);
+
+/* A session's new nexus: the reservation is to be there. */
+static bool admitting(const struct pr_lun *lun, const struct pr_op *op)
+{
+	return lun->state == PR_STATE_OWNER &&
+	       (op->kind == PR_OP_ADMIT || op->kind == PR_OP_CONFLICT || op->kind == PR_OP_OPEN);
+}
+
+/* Somebody may have taken it since it was found ours: an owner's proof begins anew. */
+static enum stage holder_known(struct pr_lun *lun, struct pr_op *op)
+{
+	if (++op->rounds >= ADMIT_ROUNDS)
+		return failed(op, PR_WHY_UNSETTLED);
+	op->placed = true;
+	return start_admit(lun, op);
+}
+
 static enum stage answer_find_holder(struct pr_lun *lun, struct pr_op *op,
 				     const struct pr_reply *reply)
 {
@@ -1070,6 +1101,11 @@ static enum stage answer_find_holder(struct pr_lun *lun, struct pr_op *op,
 		return ST_EVICT_KEYS;
 	if (reply->ended[PR_GOOD]) {
 		lun->holder = first_path(reply->ended[PR_GOOD]);
+		if (admitting(lun, op))
+			return holder_known(lun, op);
+		/* It stood, or was released just now and stands again: known (rule 3.6). */
+		if (lun->state == PR_STATE_FREE)
+			lun->state = PR_STATE_RETAINED;
 		return ST_EVICT_KEYS;
 	}
 	return ST_MOVE_READ;
@@ -1100,6 +1136,20 @@ static enum stage released(struct pr_lun *lun, struct pr_op *op);
 static enum stage release_overtaken(struct pr_lun *lun, struct pr_op *op);
 static enum stage move_failed(struct pr_lun *lun, struct pr_op *op);
 
+/* Of the operations that move it: the others keep it. */
+static bool releasing(const struct pr_op *op)
+{
+	switch (op->kind) {
+	case PR_OP_OPEN:
+	case PR_OP_LEAVE:
+	case PR_OP_ADMIT:
+	case PR_OP_CONFLICT:
+		return false;
+	default:
+		return true;
+	}
+}
+
 static enum stage answer_move_read(struct pr_lun *lun, struct pr_op *op,
 				   const struct pr_reply *reply)
 {
@@ -1113,14 +1163,18 @@ static enum stage answer_move_read(struct pr_lun *lun, struct pr_op *op,
 	}
 	switch (owner_of(lun, &op->resv)) {
 	case OWNER_KEY:
+		if (admitting(lun, op) && op->resv.type != lun->type)
+			return fenced(lun, op);
 		return ST_MOVE;
 	case OWNER_NONE:
-		if (op->kind != PR_OP_OPEN && op->kind != PR_OP_LEAVE)
+		if (releasing(op))
 			return released(lun, op);
 		break;
 	case OWNER_FOREIGN:
-		if (op->kind != PR_OP_OPEN && op->kind != PR_OP_LEAVE)
+		if (releasing(op))
 			return release_overtaken(lun, op);
+		if (admitting(lun, op))
+			return fenced(lun, op);
 		break;
 	case OWNER_ALL:
 		break;
@@ -1166,10 +1220,15 @@ static enum stage moved(struct pr_lun *lun, struct pr_op *op)
 	case PR_OP_OPEN:
 		if (op->options & PRM_OPEN_NO_RESERVE)
 			return ST_RELEASE;
+		if (admitting(lun, op))
+			return holder_known(lun, op);
 		/* Somebody may have taken it before they were registered. */
 		return register_paths(op, usable(lun), ST_TAKE_VERIFY);
 	case PR_OP_LEAVE:
 		return register_paths(op, usable(lun) & ~op->paths, ST_LEAVE_DROP);
+	case PR_OP_ADMIT:
+	case PR_OP_CONFLICT:
+		return holder_known(lun, op);
 	default:
 		op->configure = lun->present & ~lun->registered;
 		return ST_RELEASE;
@@ -1183,6 +1242,8 @@ static enum stage move_failed(struct pr_lun *lun, struct pr_op *op)
 		lun->registered = 0;
 		return open_again(op);
 	case PR_OP_LEAVE:
+	case PR_OP_ADMIT:
+	case PR_OP_CONFLICT:
 		return failed(op, PR_WHY_UNSETTLED);
 	default:
 		return give_up_release(lun, op);
@@ -1253,7 +1314,7 @@ static enum stage answer_evict(struct pr_lun *lun, struct pr_op *op,
 	if (!op->victim) {
 		/* A list that did not fit, or a victim that did not go. */
 		if ((op->recheck || !op->keys.complete) && ++op->evictions <= EVICT_ROUNDS)
-			return ST_EVICT_KEYS;
+			return ST_EVICT_READ;
 		if (op->recheck || !op->keys.complete)
 			return failed(op, PR_WHY_UNSETTLED);
 		return ST_OWNED;
@@ -1279,6 +1340,27 @@ static enum stage answer_evict(struct pr_lun *lun, struct pr_op *op,
 	return ST_EVICT;
 }
 
+/* Who could not evict may hold it no longer, and must not preempt who does (rule 3.2). */
+static enum stage answer_evict_read(struct pr_lun *lun, struct pr_op *op,
+				    const struct pr_reply *reply)
+{
+	if (lun->state == PR_STATE_OWNER)
+		return owner_stands(lun, op, reply, ST_EVICT_KEYS);
+	if (!note_reservation(lun, op, reply))
+		return unanswered(op, reply);
+	switch (owner_of(lun, &op->resv)) {
+	case OWNER_KEY:
+	case OWNER_ALL:
+		return ST_EVICT_KEYS;
+	case OWNER_FOREIGN:
+	case OWNER_NONE:
+		break;
+	}
+	op->took = false;
+	lun->holder = PR_NO_PATH;
+	return failed(op, PR_WHY_LOST_RACE);
+}
+
 static bool ask_nothing(struct pr_lun *lun, struct pr_op *op, struct pr_request *req)
 {
 	(void)lun;
@@ -1287,10 +1369,33 @@ static bool ask_nothing(struct pr_lun *lun, struct pr_op *op, struct pr_request 
 	return false;
 }
 
+/* Types 7 and 8: what an open found may have ended by a late RELEASE of ours (rule 5.6). */
+static bool found_for_all(const struct pr_lun *lun, const struct pr_op *op)
+{
+	return op->kind == PR_OP_OPEN && lun->state != PR_STATE_OWNER && !op->took &&
+	       pr_type_all_registrants(lun->type);
+}
+
+static bool ask_owned(struct pr_lun *lun, struct pr_op *op, struct pr_request *req)
+{
+	return found_for_all(lun, op) && ask_reservation(lun, op, req);
+}
+
 static enum stage answer_owned(struct pr_lun *lun, struct pr_op *op,
 			       const struct pr_reply *reply)
 {
-	(void)reply;
+	if (found_for_all(lun, op)) {
+		if (!note_reservation(lun, op, reply))
+			return unanswered(op, reply);
+		if (owner_of(lun, &op->resv) == OWNER_NONE)
+			return ST_RESERVE_LOOK;
+		if (owner_of(lun, &op->resv) == OWNER_FOREIGN)
+			return failed(op, PR_WHY_LOST_RACE);
+		/* And of another moment than the list that has our key. */
+		if (op->resv.generation != op->keys.generation && !lun->cfg.shared)
+			return ++op->evictions <= EVICT_ROUNDS ?
+				       ST_EVICT_KEYS : failed(op, PR_WHY_UNSETTLED);
+	}
 	lun->unseen = op->shortcut;
 	if (op->kind == PR_OP_OPEN)
 		return session_begins(lun, op, PR_STATE_OWNER);
@@ -1486,6 +1591,8 @@ static bool ask_drop(struct pr_lun *lun, struct pr_op *op, struct pr_request *re
 static enum stage answer_drop(struct pr_lun *lun, struct pr_op *op,
 			      const struct pr_reply *reply)
 {
+	u64 kept;
+
 	lun->registered &= ~(reply->ended[PR_GOOD] | reply->ended[PR_CONFLICT]);
 	lun->doubt |= reply->ended[PR_LOST];
 	lun->baseline = false;
@@ -1494,7 +1601,11 @@ static enum stage answer_drop(struct pr_lun *lun, struct pr_op *op,
 	/* Nobody can step out on a path that gives no answer, and it may be registered. */
 	lun->doubt |= lun->present & ~(reply->ended[PR_GOOD] | reply->ended[PR_CONFLICT]);
 	op->configure |= lun->doubt & lun->present;
-	return proven(lun) ? give_up_release(lun, op) : released(lun, op);
+	/* What has come back since an open asked is asked by the look that follows. */
+	kept = proven(lun);
+	if (op->kind == PR_OP_OPEN)
+		kept &= asked_of(reply) | op->unanswered;
+	return kept ? give_up_release(lun, op) : released(lun, op);
 }
 
 static enum stage release_own(struct pr_lun *lun, struct pr_op *op)
@@ -1611,8 +1722,10 @@ static enum stage start_configure(struct pr_lun *lun, struct pr_op *op)
 {
 	if (!lun->cfg.key || !op->paths)
 		return decided(op, PR_WHY_OK);
-	if (lun->state == PR_STATE_OWNER)
+	if (lun->state == PR_STATE_OWNER) {
+		op->kind = PR_OP_ADMIT;
 		return start_admit(lun, op);
+	}
 	/*
 	 * Fenced: only what came late is looked into. Without a reservation I/O goes on,
 	 * and a registration could give it the right to land under another host's.
@@ -1647,7 +1760,6 @@ static enum stage answer_configure_read(struct pr_lun *lun, struct pr_op *op,
 		lun->registered = 0;
 	/* What is in doubt is asked, whatever was known. */
 	lun->registered &= ~lun->doubt;
-	op->generation_before = op->resv.generation;
 	return ST_CONFIGURE_KEYS;
 }
 
@@ -1658,7 +1770,10 @@ static enum stage answer_configure_keys(struct pr_lun *lun, struct pr_op *op,
 
 	if (!note_keys(lun, op, reply))
 		return unanswered(op, reply);
-	if (owner == OWNER_ALL && !lun->keys_own) {
+	/* What is in doubt is of a session that has stepped out, if it is all (rule 5.8). */
+	if (owner == OWNER_ALL &&
+	    (!lun->keys_own || (lun->state == PR_STATE_FREE && lun->keys_foreign &&
+				lun->keys_own <= count_bits(lun->doubt & lun->present)))) {
 		op->foreign = pr_keys_next_foreign(&op->keys, lun->cfg.key, 0);
 		return unregister_doubtful(lun, op, PR_WHY_FOREIGN);
 	}
@@ -1693,9 +1808,8 @@ static enum stage answer_configure_count(struct pr_lun *lun, struct pr_op *op,
 	if (key_absent(lun, op))
 		lun->registered = 0;
 	set_baseline(lun, op);
-	/* Somebody else was here: a proof may be out of date. */
-	if (lun->keys_own < count_bits(lun->registered & lun->present) && !op->proved &&
-	    (op->maybe || !only_ours(op, op->keys.generation, op->made_count))) {
+	/* One registration for all paths (E7), or a proof that is out of date. */
+	if (lun->keys_own < count_bits(lun->registered & lun->present) && !op->proved) {
 		op->proved = true;
 		lun->registered &= ~usable(lun) | op->unanswered;
 		op->then = ST_CONFIGURE_VERIFY;
@@ -1879,6 +1993,9 @@ static enum stage answer_admit_verify(struct pr_lun *lun, struct pr_op *op,
 	case OWNER_ALL:
 		break;
 	}
+	/* Another manager took it with our key and another type. */
+	if (op->resv.type != lun->type)
+		return fenced(lun, op);
 	return ST_ADMIT_COUNT;
 }
 
@@ -1895,10 +2012,13 @@ static enum stage answer_admit_count(struct pr_lun *lun, struct pr_op *op,
 		return admit_again(lun, op);
 	set_baseline(lun, op);
 	lun->baseline &= counts_fit(lun);
-	lun->unverified &= ~(op->paths & lun->registered);
-	op->settled |= op->paths & lun->registered;
 	/* The session's from here on, even if an eviction fails. */
 	op->made = 0;
+	/* Types 1 and 3: a nexus of before may hold it, and nobody else can write (E13, E28). */
+	if (single_path_type(lun->type) && (!op->placed || lun->holder == PR_NO_PATH))
+		return ST_FIND_HOLDER;
+	lun->unverified &= ~(op->paths & lun->registered);
+	op->settled |= op->paths & lun->registered;
 	if (!lun->cfg.shared && lun->keys_foreign)
 		return owner_verdict(lun, op);
 	return op->kind == PR_OP_OPEN ? joined(lun, op) : decided(op, PR_WHY_OK);
@@ -1951,9 +2071,11 @@ static enum stage answer_conflict_probe(struct pr_lun *lun, struct pr_op *op,
 	lun->suspect = false;
 	/* K holds: what gives no proof carries no I/O until it does, and others may. */
 	lun->registered &= ~mute;
-	/* Registered: the conflict was of a moment that has passed. */
-	op->settled = reply->ended[PR_GOOD] | mute;
+	/* Registered: the conflict was of a moment that has passed, if any registrant writes. */
 	op->paths = reply->ended[PR_CONFLICT];
+	if (single_path_type(lun->type))
+		op->paths |= reply->ended[PR_GOOD];
+	op->settled = (reply->ended[PR_GOOD] | mute) & ~op->paths;
 	if (!op->paths)
 		return decided(op, reply->ended[PR_GOOD] ? PR_WHY_OK : PR_WHY_NO_ANSWER);
 	return start_admit(lun, op);
@@ -2019,11 +2141,8 @@ static bool ask_watch_probe(struct pr_lun *lun, struct pr_op *op,
 static enum stage answer_watch_probe(struct pr_lun *lun, struct pr_op *op,
 				     const struct pr_reply *reply)
 {
-	u64 asked = 0, kept = reply->ended[PR_GOOD];
-	int class;
+	u64 asked = asked_of(reply), kept = reply->ended[PR_GOOD];
 
-	for (class = 0; class < PR_CLASS_COUNT; class++)
-		asked |= reply->ended[class];
 	note_proof(lun, op, reply);
 	/*
 	 * A path that was away just now, or could not say, has an older proof only.
@@ -2127,7 +2246,7 @@ static void retaken(struct pr_lun *lun, struct pr_op *op)
 	op->took = false;
 	/* Of a lost status; types 1 and 3 have one path. */
 	if (lun->holder == PR_NO_PATH && single_path_type(lun->type))
-		lun->holder = first_path(lun->registered);
+		lun->holder = first_path(lun->present);
 	lun->suspect = false;
 	op->events |= PR_EVENT_RETAKEN;
 	op->settled |= op->paths & lun->registered;
@@ -2477,7 +2596,8 @@ static const struct stage_row stages[ST_COUNT] = {
 	ROW(ST_MOVE, ask_move, answer_move),
 	ROW(ST_EVICT_KEYS, ask_keys, answer_evict_keys),
 	ROW(ST_EVICT, ask_evict, answer_evict),
-	ROW(ST_OWNED, ask_nothing, answer_owned),
+	ROW(ST_EVICT_READ, ask_reservation, answer_evict_read),
+	ROW(ST_OWNED, ask_owned, answer_owned),
 	ROW(ST_RELEASE_START, ask_nothing, answer_release_start),
 	ROW(ST_RELEASE_KEYS, ask_keys, answer_release_keys),
 	ROW(ST_RELEASE, ask_release, answer_release),

@@ -227,6 +227,7 @@ struct pr_op {
 	bool memory_lost;
 	bool proof_lost;	/* a REGISTER(K to K) ended without its status */
 	bool proved;		/* all proofs of the idle host are of this operation */
+	bool placed;		/* types 1 and 3: the holder is known to be of now */
 	bool shortcut;		/* rule 6.1: READ RESERVATION and RESERVE were all */
 	u8 rounds;
 	u8 force_rounds;

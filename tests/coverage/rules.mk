@@ -23,15 +23,23 @@ $(COVERAGE_FUZZ): $(COVERAGE)/%: $(COVERAGE)/tests/fuzz/%.o $(COVERAGE)/tests/fu
 		$(COVERAGE)/pure.a
 	$(CC) --coverage -o $@ $^ $(shell pkg-config --libs cmocka)
 
-# The model checker, where there is one, is built with limits of its own.
-COVERAGE_MODEL := $(if $(wildcard tests/model/*.c),$(COVERAGE)/model_checker)
+# The model checker and the walks are built with limits of their own.
+COVERAGE_MODEL := $(COVERAGE)/model_checker $(COVERAGE)/walks
+COVERAGE_MODEL_SRC := pr_map.c pr_wire.c $(wildcard tests/sim/*.c tests/model/*.c)
+COVERAGE_MODEL_FLAGS = $(filter-out -O%,$(MODEL_FLAGS)) -O1 --coverage
 
 $(COVERAGE)/model/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) $(filter-out -O%,$(MODEL_FLAGS)) $(MODEL_SIZES) -O1 --coverage -c -o $@ $<
+	$(CC) $(COVERAGE_MODEL_FLAGS) $(MODEL_SIZES) -c -o $@ $<
 
-$(COVERAGE)/model_checker: $(patsubst %.c,$(COVERAGE)/model/%.o,pr_map.c pr_wire.c \
-		$(wildcard tests/sim/*.c) $(filter-out %/walk.c,$(wildcard tests/model/*.c)))
+$(COVERAGE)/walk/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(COVERAGE_MODEL_FLAGS) $(WALK_SIZES) -c -o $@ $<
+
+$(COVERAGE)/model_checker: $(patsubst %.c,$(COVERAGE)/model/%.o, \
+	$(filter-out %/walk.c,$(COVERAGE_MODEL_SRC)))
+$(COVERAGE)/walks: $(patsubst %.c,$(COVERAGE)/walk/%.o,$(filter-out %/explore.c,$(COVERAGE_MODEL_SRC)))
+$(COVERAGE_MODEL):
 	$(CC) --coverage -o $@ $^
 
 -include $(wildcard $(COVERAGE)/*.d $(COVERAGE)/*/*/*.d)

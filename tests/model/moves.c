@@ -260,7 +260,9 @@ static void path_moves(const struct world *w, struct list *l, unsigned int host)
 		if (pr_gate_open(&h->lun) && !h->running && !busy &&
 		    (pr_admitted(&h->lun) & h->lun.live & bit((int)path)) &&
 		    sim_pending(s, h->nexus[path]) == 0) {
-			if (sim_allows(s, h->nexus[path], SIM_WRITE))
+			/* What is not registered is not aborted: no promise covers it. */
+			if (sim_allows(s, h->nexus[path], SIM_WRITE) &&
+			    sim_registered(s, h->nexus[path], NULL))
 				add_fault(w, l, F_WRITE_QUEUED, host, (int)path);
 			add_fault(w, l, F_WRITE_FLIGHT, host, (int)path);
 		}
@@ -347,15 +349,15 @@ static void step(struct world *w, const struct move *m)
 				resv->key != h->lun.cfg.key,
 		.fenced = h->lun.state == PR_STATE_FENCED,
 	};
-	u64 registered = h->lun.registered, conflicts;
+	u64 registered = h->lun.registered;
 	struct view before;
 
 	look(w, &before);
 	pw_step_on(h, m->path);
 	h->commands = 1;
 	check_command(w, &before, &sent);
-	conflicts = registered & ~h->lun.registered & ~h->failed;
-	if (sent.action == PR_ACT_READ_RESERVATION || conflicts)
+	if (sent.action == PR_ACT_READ_RESERVATION ||
+	    (h->conflict && registered & ~h->lun.registered & ~h->failed))
 		w->ghost[m->host].blind = false;
 	w->ghost[m->host].keys_read = sent.action == PR_ACT_READ_KEYS;
 	if (pr_action_is_out(sent.action))
@@ -480,8 +482,10 @@ static void fault(struct world *w, const struct move *m)
 		sim_power_loss(s);
 		disturb(w, MAX_HOSTS, true);
 		/* No host can tell then who was the last owner (rule 5.11). */
-		for (i = 0; i < w->pw.hosts && !s->aptpl; i++)
+		for (i = 0; i < w->pw.hosts && !s->aptpl; i++) {
+			w->unprotected |= w->ghost[i].overtaken;
 			w->ghost[i].overtaken = false;
+		}
 		break;
 	case F_RELOGIN:
 		sim_relogin(s, nexus);

@@ -182,9 +182,9 @@ static bool hindered(const struct world *w, unsigned int host, const struct view
 	       (foreign && !(g->options & PRM_OPEN_FORCED)) || g->was_owner;
 }
 
-static void open_failed(const struct world *w, unsigned int host, const struct view *v)
+static void open_failed(struct world *w, unsigned int host, const struct view *v)
 {
-	const struct ghost *g = &w->ghost[host];
+	struct ghost *g = &w->ghost[host];
 	const struct pr_lun *lun = &w->pw.host[host].lun;
 	bool holds = v->holder == (int)host && !g->held_before;
 
@@ -197,6 +197,8 @@ static void open_failed(const struct world *w, unsigned int host, const struct v
 	NEVER(w->pw.host[host].op.why == PR_WHY_SINGLE_BUSY && !g->session && !g->opened_before,
 	      "4.1: single refused though nobody has it open");
 	NEVER(!hindered(w, host, v), "3: an open fails though nothing is in its way");
+	if (!g->session)
+		g->overtaken = false;
 	if (g->fault)
 		return;
 	NEVER(holds, "3.6: a failed open leaves a reservation");
@@ -527,6 +529,10 @@ static void check_truth(struct world *w)
 		NEVER(v.holder == (int)i && lun->holder != PR_NO_PATH &&
 		      v.key[h->nexus[lun->holder]] != lun->cfg.key,
 		      "3: the holder path is not registered");
+		NEVER((v.type == PR_TYPE_WRITE_EXCLUSIVE || v.type == PR_TYPE_EXCLUSIVE_ACCESS) &&
+		      v.holder == (int)i &&
+		      (lun->holder == PR_NO_PATH || h->nexus[lun->holder] != v.nexus),
+		      "5.8: the only path of types 1 and 3 does not hold it");
 		NEVER((lun->registered ^ v.own[i]) & h->members,
 		      "5.2: status and target differ about registered paths");
 		NEVER(pr_admitted(lun) & h->members & ~v.own[i],

@@ -79,7 +79,8 @@ static void draw_world(struct config *cfg)
 		SIM_NO_FULL_STATUS, SIM_NO_APTPL,
 	};
 	static const u8 types[] = {
-		0, 0, 0, 0, 0, 0, PR_TYPE_EXCLUSIVE_ACCESS_RO,
+		0, 0, 0, 0, 0, 0, PR_TYPE_WRITE_EXCLUSIVE, PR_TYPE_EXCLUSIVE_ACCESS,
+		PR_TYPE_EXCLUSIVE_ACCESS_RO,
 		PR_TYPE_WRITE_EXCLUSIVE_AR, PR_TYPE_EXCLUSIVE_ACCESS_AR,
 	};
 	static const u32 usual = OPT(0) | OPT(PRM_OPEN_FORCED) | OPT(PRM_OPEN_NO_RESERVE);
@@ -101,6 +102,9 @@ static void draw_world(struct config *cfg)
 		.faults = (u8)(1 + below(6)),
 	};
 	cfg->paths = cfg->hosts == 2 && one_in(4) ? 3 : 2;
+	/* Rule 5.8: they are the holder's alone, so a table has one path. */
+	if (cfg->type == PR_TYPE_WRITE_EXCLUSIVE || cfg->type == PR_TYPE_EXCLUSIVE_ACCESS)
+		cfg->paths = 1;
 	for (i = 0; i < cfg->hosts; i++) {
 		cfg->options[i] = one_in(2) ? usual : all;
 		cfg->opens[i] = (u8)(1 + below(3));

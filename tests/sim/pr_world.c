@@ -244,6 +244,7 @@ static void one_command(struct pw_host *h, int path)
 	else if (h->req.action == PR_ACT_READ_KEYS && h->keys_room)
 		room = h->keys_room;
 	h->todo &= ~bit(path);
+	h->conflict = false;
 again:
 	if (!send_one(h, path, room, &class, &result, &attention, &len, in)) {
 		trace_command(h, path, "out");
@@ -273,6 +274,7 @@ again:
 		}
 	}
 	h->reply.ended[class] |= bit(path);
+	h->conflict = class == PR_CONFLICT;
 	if ((class == PR_GOOD || class == PR_CONFLICT) && (h->failed & bit(path)))
 		pw_path_back(h, path);
 	if (!h->req.any)

@@ -86,6 +86,7 @@ struct pw_host {
 	struct pr_request req;
 	struct pr_reply reply;
 	u64 todo;
+	bool conflict;		/* that is how the last command ended */
 	u8 tag[PW_MAX_PATHS];
 	enum pr_action orphan[PW_MAX_PATHS];
 	u8 keys[PW_KEYS_SIZE];

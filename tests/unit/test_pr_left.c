@@ -314,6 +314,69 @@ static void reserved_without_status(void **state)
 	assert_int_equal(sim_registrations(target, KA), 2);
 }
 
+/* Rules 4.2, 5.8: a path that was away when its session stepped out steps out later. */
+static void steps_out_later(void **state)
+{
+	(void)state;
+	owner_of_type_7(0);
+	assert_int_equal(raw_out(third_host(KC), PR_ACT_REGISTER, 0, 0, KC), 0);
+	dead(a, 1);
+	pw_path_fail(a, 1);
+	assert_int_equal(pw_close(a), 0);
+	assert_int_equal(sim_registrations(target, KA), 1);
+	alive(a, 1);
+	pw_settle(a);
+	assert_int_equal(sim_registrations(target, KA), 0);
+	assert_int_equal(target->type, PR_TYPE_WRITE_EXCLUSIVE_AR);
+	assert_state(a, PR_STATE_FREE);
+}
+
+/* Rule 3.6: RESERVE that asks for the holder may find nobody, and reserve: that is no secret. */
+static void reserved_by_asking(void **state)
+{
+	(void)state;
+	owner(a, RETAIN);
+	assert_int_equal(pw_close(a), 0);
+	pw_reboot(a);
+	assert_state(a, PR_STATE_FREE);
+	assert_true(pw_open_start(a, 0));
+	step_to(a, PR_ACT_RESERVE);
+	/* Another host takes it and lets it go, but for one registration of ours. */
+	assert_int_equal(raw_out(third_host(KC), PR_ACT_REGISTER, 0, 0, KC), 0);
+	sim_forget_nexus(target, a->nexus[0]);
+	assert_int_equal(target->type, 0);
+	while (a->running && a->req.action == PR_ACT_RESERVE)
+		pw_step(a);
+	assert_holder(KA);
+	a->expires = a->commands + 1;
+	to_its_end(a);
+	assert_int_not_equal(pr_why_errno(a->op.why), 0);
+	assert_holder(KA);
+	assert_state(a, PR_STATE_RETAINED);
+}
+
+/* Rules 3.1, 5.8: a key that is younger than an eviction does not make its host an owner. */
+static void registered_after_an_eviction(void **state)
+{
+	(void)state;
+	all_registrants();
+	pw_settle(a);
+	pw_settle(b);
+	assert_true(pw_open_start(a, 0));
+	step_to(a, PR_ACT_PREEMPT_ABORT);
+	assert_true(pw_open_start(b, 0));
+	step_to(b, PR_ACT_REGISTER);
+	pw_step(b);
+	to_its_end(a);
+	assert_int_equal(pr_why_errno(a->op.why), 0);
+	to_its_end(b);
+	assert_int_equal(pr_why_errno(b->op.why), -EBUSY);
+	assert_false(writes(b));
+	assert_state(a, PR_STATE_OWNER);
+	assert_int_equal(sim_registrations(target, KA), 2);
+	assert_int_equal(sim_registrations(target, KB), 0);
+}
+
 /* Rules 3.1, 5.8: who is met in between is taken over, or joined. */
 static void met_in_between(void **state)
 {
@@ -358,6 +421,9 @@ int main(void)
 		cmocka_unit_test_setup(broken_after_all, two_hosts),
 		cmocka_unit_test_setup(retaken_after_amnesia, two_hosts),
 		cmocka_unit_test_setup(reserved_without_status, two_hosts),
+		cmocka_unit_test_setup(steps_out_later, two_hosts),
+		cmocka_unit_test_setup(reserved_by_asking, two_hosts),
+		cmocka_unit_test_setup(registered_after_an_eviction, two_hosts),
 		cmocka_unit_test_setup(met_in_between, two_hosts),
 	};
 

@@ -398,6 +398,155 @@ static void relogin(void **state)
 	assert_int_equal(target->type, 0);
 }
 
+/* Of types 1 and 3 the only path returns as another nexus. */
+static void one_path_logs_in_again(u8 type)
+{
+	pw_init(&world);
+	pw_add_host(&world, SIM_ISCSI, 1, KA);
+	pw_add_host(&world, SIM_ISCSI, 1, KB);
+	a->lun.cfg.type = type;
+	a->lun.type = type;
+	owner(a, 0);
+	assert_true(writes(a));
+	sim_relogin(target, a->nexus[0]);
+}
+
+static void holder_of_one_path_is_gone(u8 type)
+{
+	one_path_logs_in_again(type);
+	pw_path_fail(a, 0);
+	pw_path_back(a, 0);
+}
+
+/* Rules 5.3, 5.8, E13, E28: the reservation moves to the nexus that there is now. */
+static void moved_to_the_new_nexus(void **state)
+{
+	static const u8 types[] = { PR_TYPE_WRITE_EXCLUSIVE, PR_TYPE_EXCLUSIVE_ACCESS };
+	unsigned int i;
+
+	(void)state;
+	for (i = 0; i < 2; i++) {
+		holder_of_one_path_is_gone(types[i]);
+		pw_settle(a);
+		assert_state(a, PR_STATE_OWNER);
+		assert_true(sim_holds(target, a->nexus[0]));
+		assert_int_equal(target->type, types[i]);
+		assert_true(writes(a));
+		assert_int_equal(sim_registrations(target, KA), 1);
+		assert_int_equal(pw_close(a), 0);
+		assert_int_equal(target->type, 0);
+	}
+}
+
+/* The same, registered anew by a command that ended without saying so. */
+static void moved_though_registered(void **state)
+{
+	(void)state;
+	holder_of_one_path_is_gone(PR_TYPE_WRITE_EXCLUSIVE);
+	sim_script(target, a->nexus[0], (struct sim_answer){
+		.cmd = SIM_REGISTER, .execute = true, .status = 0x40 });
+	pw_settle(a);
+	assert_state(a, PR_STATE_OWNER);
+	assert_true(sim_holds(target, a->nexus[0]));
+	assert_true(writes(a));
+}
+
+/* The same, noticed by a conflict of its writes only. */
+static void moved_after_a_conflict(void **state)
+{
+	(void)state;
+	one_path_logs_in_again(PR_TYPE_WRITE_EXCLUSIVE);
+	assert_int_equal(raw_out(a->nexus[0], PR_ACT_REGISTER, 0, 0, KA), 0);
+	pw_conflict(a, 0);
+	pw_settle(a);
+	assert_true(sim_holds(target, a->nexus[0]));
+	assert_true(writes(a));
+}
+
+static const char *overtaken_at;
+
+static void is_overtaken(struct pw_host *h, unsigned int n, const struct pr_request *req, int path)
+{
+	(void)n;
+	(void)req;
+	(void)path;
+	if (strcmp(pr_op_stage(&h->op), overtaken_at))
+		return;
+	overtaken_at = "";
+	assert_int_equal(pw_open(b, FORCED), 0);
+}
+
+/* The same, and another host takes it on the way. */
+static void overtaken_while_moving(void **state)
+{
+	static const char *const stages[] = { "FIND_HOLDER", "MOVE_READ", "MOVE" };
+	unsigned int i;
+
+	(void)state;
+	for (i = 0; i < 3; i++) {
+		holder_of_one_path_is_gone(PR_TYPE_WRITE_EXCLUSIVE);
+		overtaken_at = stages[i];
+		a->hook = is_overtaken;
+		pw_settle(a);
+		a->hook = NULL;
+		assert_string_equal(overtaken_at, "");
+		pw_settle(b);
+		pw_settle(a);
+		assert_state(a, PR_STATE_FENCED);
+		assert_false(writes(a));
+		assert_state(b, PR_STATE_OWNER);
+		assert_true(writes(b));
+		assert_holder(KB);
+	}
+}
+
+static struct {
+	const char *stage;
+	enum sim_cmd cmd;
+} taken_at;
+
+/* The holder's registration is gone, its command has no status, and KC takes it. */
+static void is_taken(struct pw_host *h, unsigned int n, const struct pr_request *req, int path)
+{
+	(void)n;
+	(void)req;
+	if (path || strcmp(pr_op_stage(&h->op), taken_at.stage))
+		return;
+	h->hook = NULL;
+	lose(h, 0, taken_at.cmd, false);
+	sim_forget_nexus(target, h->nexus[0]);
+	assert_int_equal(raw_out(third_host(KC), PR_ACT_RESERVE, PR_TYPE_WRITE_EXCLUSIVE_RO, KC, 0),
+			 0);
+}
+
+/* Rules 3.2, 5.11: who got no answer as the holder looks whether it still is before it evicts. */
+static void evicts_no_new_owner(const char *stage, enum sim_cmd cmd)
+{
+	taken_at.stage = stage;
+	taken_at.cmd = cmd;
+	owner(a, 0);
+	assert_int_equal(a->lun.holder, 0);
+	assert_int_equal(raw_out(third_host(KC), PR_ACT_REGISTER, 0, 0, KC), 0);
+	a->hook = is_taken;
+	pw_do(a, PR_OP_WATCH, 0);
+	assert_null(a->hook);
+	assert_holder(KC);
+	assert_int_equal(sim_registrations(target, KC), 1);
+	assert_state(a, PR_STATE_FENCED);
+}
+
+static void taken_while_probing(void **state)
+{
+	(void)state;
+	evicts_no_new_owner("WATCH_PROBE", SIM_REGISTER);
+}
+
+static void taken_while_evicting(void **state)
+{
+	(void)state;
+	evicts_no_new_owner("EVICT", SIM_PREEMPT_ABORT);
+}
+
 /* Rule 5.10: a twin took over with our key; nobody of ours is registered. */
 static void twin_takes_over(void **state)
 {
@@ -434,28 +583,38 @@ static void orphans(void **state)
 	assert_holder(KB);
 }
 
-/* Its reservation was taken anew, and then nobody said whether it stands (rule 5.5). */
-static void silent_after_retake(struct pw_host *h, unsigned int n,
-				const struct pr_request *req, int path)
+static void owner_after_amnesia(u8 type)
+{
+	a->lun.cfg.type = type;
+	a->lun.type = type;
+	a->lun.cfg.aptpl = false;
+	owner(a, 0);
+	sim_power_loss(target);
+}
+
+static const char *silent_from;
+
+static void falls_silent(struct pw_host *h, unsigned int n, const struct pr_request *req,
+			 int path)
 {
 	(void)n;
 	(void)req;
 	(void)path;
-	if (strcmp(pr_op_stage(&h->op), "RETAKE_VERIFY"))
+	if (strcmp(pr_op_stage(&h->op), silent_from))
 		return;
+	silent_from = "";
 	dead(h, 0);
 	dead(h, 1);
 }
 
-static void retake_unverified(void **state)
+/* Its reservation was taken anew, and then nobody said whether it stands (rule 5.5). */
+static void retaken_and_silent_from(const char *stage)
 {
-	(void)state;
-	a->lun.cfg.aptpl = false;
-	owner(a, 0);
-	sim_power_loss(target);
-	a->hook = silent_after_retake;
+	silent_from = stage;
+	a->hook = falls_silent;
 	pw_do(a, PR_OP_WATCH, 0);
 	a->hook = NULL;
+	assert_string_equal(silent_from, "");
 	assert_false(pr_gate_open(&a->lun));
 	alive(a, 0);
 	alive(a, 1);
@@ -465,6 +624,38 @@ static void retake_unverified(void **state)
 	pw_settle(b);
 	assert_false(writes(a));
 	assert_state(a, PR_STATE_FENCED);
+}
+
+static void retake_unverified(void **state)
+{
+	(void)state;
+	owner_after_amnesia(PR_TYPE_WRITE_EXCLUSIVE_RO);
+	retaken_and_silent_from("RETAKE_VERIFY");
+}
+
+/* The same where a REGISTER without status makes the count of keys decide. */
+static void retake_uncounted(void **state)
+{
+	(void)state;
+	owner_after_amnesia(PR_TYPE_WRITE_EXCLUSIVE_RO);
+	lose(a, 0, SIM_REGISTER, true);
+	retaken_and_silent_from("RETAKE_KEYS");
+}
+
+/* Rule 5.8, E9: a RESERVE without status down the only path there is. */
+static void retaken_without_status(void **state)
+{
+	(void)state;
+	two_hosts_with(1);
+	owner_after_amnesia(PR_TYPE_WRITE_EXCLUSIVE);
+	sim_script(target, a->nexus[0], (struct sim_answer){
+		.cmd = SIM_RESERVE, .execute = true, .status = 0x40 });
+	pw_do(a, PR_OP_WATCH, 0);
+	assert_state(a, PR_STATE_OWNER);
+	assert_holder(KA);
+	assert_true(writes(a));
+	assert_int_equal(pw_close(a), 0);
+	assert_int_equal(target->type, 0);
 }
 
 /* Rule 4.8: the holder path is not unregistered, whatever a status says. */
@@ -1300,9 +1491,17 @@ int main(void)
 		cmocka_unit_test_setup(vanished, two_hosts),
 		cmocka_unit_test_setup(cleared, two_hosts),
 		cmocka_unit_test(relogin),
+		cmocka_unit_test(moved_to_the_new_nexus),
+		cmocka_unit_test(moved_though_registered),
+		cmocka_unit_test(moved_after_a_conflict),
+		cmocka_unit_test_setup(taken_while_probing, two_hosts),
+		cmocka_unit_test_setup(taken_while_evicting, two_hosts),
+		cmocka_unit_test(overtaken_while_moving),
 		cmocka_unit_test_setup(twin_takes_over, two_hosts),
 		cmocka_unit_test_setup(orphans, two_hosts),
 		cmocka_unit_test_setup(retake_unverified, two_hosts),
+		cmocka_unit_test_setup(retake_uncounted, two_hosts),
+		cmocka_unit_test_setup(retaken_without_status, two_hosts),
 		cmocka_unit_test_setup(holder_returns_in_doubt, two_hosts),
 		cmocka_unit_test_setup(no_joining_of_a_revoke, two_hosts),
 		cmocka_unit_test(standby_joins_later),
