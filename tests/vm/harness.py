@@ -74,15 +74,20 @@ def patience():
 
 
 def poll(condition, deadline=15, what='', every=0.1):
-    """Call condition until it returns something true, and return that."""
+    """Call condition until it returns something true, and return that.
+
+    Asking costs the guest's only processor: what takes long is asked less often.
+    """
     end = time.monotonic() + deadline * patience()
     while True:
+        start = time.monotonic()
         result = condition()
         if result:
             return result
-        if time.monotonic() > end:
+        now = time.monotonic()
+        if now > end:
             raise Failed(f'not within {deadline} s: {what or condition}')
-        time.sleep(every)
+        time.sleep(max(every, min(2 * (now - start), 0.5)))
 
 
 def expect(condition, message):

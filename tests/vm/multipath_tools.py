@@ -227,7 +227,7 @@ class Fio:
         self.stat = f'/sys/block/{name}/stat'
         self.job = self.vm.spawn(
             f'exec fio --name=data --filename={device} --offset={offset} --direct=1 '
-            f'--rw=randwrite --bs=4k --size={size}m --loops=100000 --rate_iops=,100 '
+            f'--rw=randwrite --bs=4k --size={size}m --loops=100000 --rate_iops=40,40 '
             '--verify=crc32c --verify_fatal=1 --verify_backlog=64')
         t.cleanup(self.job.kill)
         self.goes_on(more=1)

@@ -143,7 +143,7 @@ def snippets(t):
     expect(re.search(r'dm-prmpath\.ko\S* multipath=1', out), out)
 
 
-@case(topology='packages', rules=['6.1'], module=False, cpus=2, hosts=('a',), long=['6.12'])
+@case(topology='packages', rules=['6.1'], module=False, cpus=2, hosts=('a',), long=True)
 def kernel_upgrade(t):
     """a second kernel gets its module when it is installed; one out of range disturbs nothing"""
     installed(t)
