@@ -2826,18 +2826,18 @@ const char *pr_why_text(enum pr_why why)
 	return whys[why].text;
 }
 
+static const char *const states[PR_STATE_COUNT] = {
+	[PR_STATE_FREE] = "free",
+	[PR_STATE_RETAINED] = "retained",
+	[PR_STATE_RELEASING] = "releasing",
+	[PR_STATE_NO_RESERVE] = "no_reserve",
+	[PR_STATE_OWNER] = "owner",
+	[PR_STATE_FENCED] = "fenced",
+};
+
 const char *pr_state_name(enum pr_state state)
 {
-	static const char *const names[PR_STATE_COUNT] = {
-		[PR_STATE_FREE] = "free",
-		[PR_STATE_RETAINED] = "retained",
-		[PR_STATE_RELEASING] = "releasing",
-		[PR_STATE_NO_RESERVE] = "no_reserve",
-		[PR_STATE_OWNER] = "owner",
-		[PR_STATE_FENCED] = "fenced",
-	};
-
-	return names[state];
+	return states[state];
 }
 
 const char *pr_op_name(enum pr_op_kind kind)

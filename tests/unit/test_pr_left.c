@@ -314,6 +314,34 @@ static void reserved_without_status(void **state)
 	assert_int_equal(sim_registrations(target, KA), 2);
 }
 
+static void is_taken_for_one(struct pw_host *h, unsigned int n, const struct pr_request *req,
+			     int path)
+{
+	(void)n;
+	(void)req;
+	(void)path;
+	if (strcmp(pr_op_stage(&h->op), "OWNED"))
+		return;
+	h->hook = NULL;
+	b->lun.cfg.type = PR_TYPE_WRITE_EXCLUSIVE_RO;
+	assert_int_equal(pw_open(b, FORCED), 0);
+}
+
+/* Rules 3.1, 5.8: what an open found for all registrants may be another host's alone by now. */
+static void found_and_taken(void **state)
+{
+	(void)state;
+	owner_of_type_7(RETAIN);
+	assert_int_equal(pw_close(a), 0);
+	pw_reboot(a);
+	a->lun.cfg.shared = true;
+	a->hook = is_taken_for_one;
+	assert_int_equal(pw_open(a, 0), -EBUSY);
+	assert_null(a->hook);
+	assert_false(writes(a));
+	assert_holder(KB);
+}
+
 /* Rules 4.2, 5.8: a path that was away when its session stepped out steps out later. */
 static void steps_out_later(void **state)
 {
@@ -421,6 +449,7 @@ int main(void)
 		cmocka_unit_test_setup(broken_after_all, two_hosts),
 		cmocka_unit_test_setup(retaken_after_amnesia, two_hosts),
 		cmocka_unit_test_setup(reserved_without_status, two_hosts),
+		cmocka_unit_test_setup(found_and_taken, two_hosts),
 		cmocka_unit_test_setup(steps_out_later, two_hosts),
 		cmocka_unit_test_setup(reserved_by_asking, two_hosts),
 		cmocka_unit_test_setup(registered_after_an_eviction, two_hosts),

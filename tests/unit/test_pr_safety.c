@@ -476,6 +476,18 @@ static void is_overtaken(struct pw_host *h, unsigned int n, const struct pr_requ
 	assert_int_equal(pw_open(b, FORCED), 0);
 }
 
+static void admit_with(void (*hook)(struct pw_host *, unsigned int, const struct pr_request *,
+				    int), const char *stage)
+{
+	overtaken_at = stage;
+	a->hook = hook;
+	assert_true(pw_background_start(a));
+	while (pw_step(a))
+		;
+	a->hook = NULL;
+	assert_string_equal(overtaken_at, "");
+}
+
 /* The same, and another host takes it on the way. */
 static void overtaken_while_moving(void **state)
 {
@@ -485,11 +497,10 @@ static void overtaken_while_moving(void **state)
 	(void)state;
 	for (i = 0; i < 3; i++) {
 		holder_of_one_path_is_gone(PR_TYPE_WRITE_EXCLUSIVE);
-		overtaken_at = stages[i];
-		a->hook = is_overtaken;
-		pw_settle(a);
-		a->hook = NULL;
-		assert_string_equal(overtaken_at, "");
+		admit_with(is_overtaken, stages[i]);
+		/* Who reads it knows at once. */
+		if (i == 1)
+			assert_state(a, PR_STATE_FENCED);
 		pw_settle(b);
 		pw_settle(a);
 		assert_state(a, PR_STATE_FENCED);
@@ -517,6 +528,91 @@ static void is_taken(struct pw_host *h, unsigned int n, const struct pr_request 
 	sim_forget_nexus(target, h->nexus[0]);
 	assert_int_equal(raw_out(third_host(KC), PR_ACT_RESERVE, PR_TYPE_WRITE_EXCLUSIVE_RO, KC, 0),
 			 0);
+}
+
+/* An open that joins before the background has admitted the path does it itself (rule 3.5). */
+static void moved_by_an_open(void **state)
+{
+	(void)state;
+	holder_of_one_path_is_gone(PR_TYPE_WRITE_EXCLUSIVE);
+	a->lun.suspect = true;
+	assert_int_equal(pw_open(a, 0), 0);
+	assert_true(sim_holds(target, a->nexus[0]));
+	assert_true(writes(a));
+}
+
+static unsigned int logins;
+
+static void logs_in_again(struct pw_host *h, unsigned int n, const struct pr_request *req, int path)
+{
+	(void)n;
+	(void)req;
+	if (strcmp(pr_op_stage(&h->op), "ADMIT_READ"))
+		return;
+	logins++;
+	sim_relogin(target, h->nexus[path]);
+}
+
+/* A path that never stays is given up for now, and works when it does (rule 6.3). */
+static void moves_again_and_again(void **state)
+{
+	(void)state;
+	holder_of_one_path_is_gone(PR_TYPE_WRITE_EXCLUSIVE);
+	logins = 0;
+	a->hook = logs_in_again;
+	assert_true(pw_background_start(a));
+	while (pw_step(a))
+		;
+	a->hook = NULL;
+	assert_int_equal(pr_why_errno(a->op.why), -EAGAIN);
+	assert_in_range(logins, 2, 8);
+	pw_settle(a);
+	assert_true(writes(a));
+}
+
+/* Another manager with our key takes it with another type. */
+static void is_taken_with_our_key(struct pw_host *h, unsigned int n, const struct pr_request *req,
+				  int path)
+{
+	(void)n;
+	(void)req;
+	(void)path;
+	if (strcmp(pr_op_stage(&h->op), overtaken_at))
+		return;
+	overtaken_at = "";
+	if (h->lun.type == PR_TYPE_WRITE_EXCLUSIVE) {
+		assert_int_equal(raw_out(third_host(KA), PR_ACT_REGISTER, 0, 0, KA), 0);
+		assert_int_equal(raw_out(third_host(KA), PR_ACT_PREEMPT,
+					 PR_TYPE_EXCLUSIVE_ACCESS, KA, KA), 0);
+		return;
+	}
+	assert_int_equal(raw_out(h->nexus[0], PR_ACT_RELEASE, h->lun.type, KA, 0), 0);
+	assert_int_equal(raw_out(h->nexus[0], PR_ACT_RESERVE, PR_TYPE_EXCLUSIVE_ACCESS_RO, KA, 0),
+			 0);
+}
+
+/* Rules 5.3, 5.10: an admission does not follow it there. */
+static void another_type_at(const char *stage)
+{
+	admit_with(is_taken_with_our_key, stage);
+	assert_state(a, PR_STATE_FENCED);
+	assert_false(writes(a));
+}
+
+static void another_type_while_moving(void **state)
+{
+	(void)state;
+	holder_of_one_path_is_gone(PR_TYPE_WRITE_EXCLUSIVE);
+	another_type_at("MOVE_READ");
+}
+
+static void another_type_while_admitting(void **state)
+{
+	(void)state;
+	owner(a, 0);
+	pw_path_fail(a, 1);
+	pw_path_back(a, 1);
+	another_type_at("ADMIT_VERIFY");
 }
 
 /* Rules 3.2, 5.11: who got no answer as the holder looks whether it still is before it evicts. */
@@ -588,7 +684,11 @@ static void owner_after_amnesia(u8 type)
 	a->lun.cfg.type = type;
 	a->lun.type = type;
 	a->lun.cfg.aptpl = false;
-	owner(a, 0);
+	pw_settle(a);
+	assert_int_equal(pw_open(a, 0), 0);
+	pw_settle(a);
+	assert_state(a, PR_STATE_OWNER);
+	assert_int_equal(target->type, type);
 	sim_power_loss(target);
 }
 
@@ -630,6 +730,14 @@ static void retake_unverified(void **state)
 {
 	(void)state;
 	owner_after_amnesia(PR_TYPE_WRITE_EXCLUSIVE_RO);
+	retaken_and_silent_from("RETAKE_VERIFY");
+}
+
+/* Types 7 and 8: what may stand is stepped out of, and not released for others. */
+static void retake_for_all_unverified(void **state)
+{
+	(void)state;
+	owner_after_amnesia(PR_TYPE_WRITE_EXCLUSIVE_AR);
 	retaken_and_silent_from("RETAKE_VERIFY");
 }
 
@@ -1494,12 +1602,17 @@ int main(void)
 		cmocka_unit_test(moved_to_the_new_nexus),
 		cmocka_unit_test(moved_though_registered),
 		cmocka_unit_test(moved_after_a_conflict),
+		cmocka_unit_test(moved_by_an_open),
+		cmocka_unit_test(moves_again_and_again),
+		cmocka_unit_test(another_type_while_moving),
+		cmocka_unit_test_setup(another_type_while_admitting, two_hosts),
 		cmocka_unit_test_setup(taken_while_probing, two_hosts),
 		cmocka_unit_test_setup(taken_while_evicting, two_hosts),
 		cmocka_unit_test(overtaken_while_moving),
 		cmocka_unit_test_setup(twin_takes_over, two_hosts),
 		cmocka_unit_test_setup(orphans, two_hosts),
 		cmocka_unit_test_setup(retake_unverified, two_hosts),
+		cmocka_unit_test_setup(retake_for_all_unverified, two_hosts),
 		cmocka_unit_test_setup(retake_uncounted, two_hosts),
 		cmocka_unit_test_setup(retaken_without_status, two_hosts),
 		cmocka_unit_test_setup(holder_returns_in_doubt, two_hosts),
