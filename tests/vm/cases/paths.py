@@ -192,13 +192,35 @@ def new_nexus(t):
     poll(lambda: t.b.pr_state().holder is None, 20, 'released')
 
 
-def replace_nexus(t, path):
+@case(topology='iscsi_loop', rules=['5.3', '5.8'], paths=1)
+def only_nexus(t):
+    """E13, E28: of type 1 the only path is another nexus after a login: the reservation moves there"""
+    mpa = device_of_a(t, f'pr_type 1 {QUEUED}')
+    writer = Writer(t, mpa).opened()
+    writer.goes_on()
+    # udev's look at a device whose I/O is queued does not end.
+    replace_nexus(t, t.a.paths[0], settle=False)
+    # As multipathd does where no path is left.
+    t.a.check(f'dmsetup suspend --noflush {mpa.name}')
+    mpa.reload(f'pr_key {A:#x} pr_type 1 {QUEUED}', paths=t.a.paths)
+    registered(mpa, t.a.paths[0])
+    writer.goes_on()
+    state = t.b.pr_state()
+    expect((state.holder, state.type, state.keys) == (A, 1, [A]), state)
+    expect(mpa.status()['holder'] == f'own:{t.a.paths[0].number}', mpa.status())
+    writer.close()
+    check_blocks(t.b, t.b.paths[0], writer)
+    poll(lambda: t.b.pr_state().holder is None, 20, 'released')
+
+
+def replace_nexus(t, path, settle=True):
     """Log path out and in again: another ISID, and another disk."""
     node = f'iscsiadm -m node -T {target_name(path.index)} -p {path.portal}:3260 -I a'
     t.vm.check(f'{node} -u')
     t.vm.check(f'{node} -l')
     disk = poll(lambda: iscsi_disk(t.vm, 'a', path.index), 20, 'the new disk')
-    t.vm.check('udevadm settle')
+    if settle:
+        t.vm.check('udevadm settle')
     t.a.paths[path.index] = IscsiPath(t.vm, path.index, disk, path.portal)
 
 
