@@ -168,7 +168,7 @@ guests: deps
 # Of the debug kernels one, for the sake of time: make check-debug has both.
 check: DEBUG_KERNELS = 6.12-debug
 check: guests-packages guests-secureboot debug-guests
-	+$(MAKE) --no-print-directory $(UNIT_TESTS) model fuzz-programs
+	+$(MAKE) --no-print-directory -j$(shell nproc) $(UNIT_TESTS) model fuzz-programs
 	DEBUG_KERNELS="$(DEBUG_KERNELS)" tests/run unit proof vm debug
 
 # The cluster's cases boot an image of their own.
@@ -176,7 +176,7 @@ guests-cluster: guests
 	scripts/guest-image --cluster $(LINES)
 
 check-long: guests-packages guests-cluster guests-secureboot debug-guests
-	+$(MAKE) --no-print-directory $(UNIT_TESTS) model fuzz-programs
+	+$(MAKE) --no-print-directory -j$(shell nproc) $(UNIT_TESTS) model fuzz-programs
 	DEBUG_KERNELS="$(DEBUG_KERNELS)" tests/run unit proof vm long debug
 
 demo: guests

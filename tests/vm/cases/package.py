@@ -94,7 +94,7 @@ def is_active(vm, unit):
     return vm.run(f'systemctl is-active {unit}')[1].strip()
 
 
-@case(topology='packages', rules=['6.1'], module=False, cpus=2, hosts=('a',))
+@case(topology='packages', rules=['6.1'], module=False, cpus=2, hosts=('a',), long=['6.1'])
 def install(t):
     """the packages install, DKMS builds a module that signs, loads and serves a LUN"""
     installed(t)
@@ -119,7 +119,7 @@ def install(t):
     expect('<resource-agent' in vm.check('fence_prmpath -o metadata'), 'meta-data of the fence agent')
 
 
-@case(topology='packages', rules=['2.5'], module=False, cpus=2, hosts=('a',))
+@case(topology='packages', rules=['2.5'], module=False, cpus=2, hosts=('a',), long=['6.1'])
 def snippets(t):
     """the examples for multipath, modprobe and LVM are understood by those whose they are"""
     installed(t)
@@ -240,7 +240,7 @@ def module_upgrade(t):
     expect(now.generation >= generation, f'the target restarted: {generation}, {now}')
 
 
-@case(topology='packages', rules=['5.6'], module=False, cpus=2)
+@case(topology='packages', rules=['5.6'], module=False, cpus=2, long=['6.1'])
 def hold(t):
     """prmpath-hold@: held before the mount, released after it, and a lost LUN takes the mount along"""
     installed(t)
@@ -297,7 +297,7 @@ def hold(t):
     vm.check('prmpath release --unregister data')
 
 
-@case(topology='packages', rules=['6.1'], module=False, cpus=2, hosts=('a',))
+@case(topology='packages', rules=['6.1'], module=False, cpus=2, hosts=('a',), long=['6.1'])
 def claims(t):
     """paths are claimed by name and by table, and free again; the device has their links"""
     installed(t)
@@ -341,7 +341,7 @@ def claims(t):
     expect(vm.run('dmsetup info data')[0], 'stopped, and the device is there')
 
 
-@case(topology='packages', rules=['6.1'], module=False, cpus=2, hosts=('a',))
+@case(topology='packages', rules=['6.1'], module=False, cpus=2, hosts=('a',), long=['6.1'])
 def remove(t):
     """removed and purged, nothing of the packages is left"""
     installed(t)

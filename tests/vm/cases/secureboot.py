@@ -140,7 +140,7 @@ def refused(vm, module, why):
     expect(code and REJECTED in out, f'insmod of a module {why}: exit code {code}, {out}')
 
 
-@case(topology='secureboot', rules=[], module=False)
+@case(topology='secureboot', rules=[], module=False, long=['6.1'])
 def enrolled(t):
     """under Secure Boot the module loads once it is signed by a key that MokManager has enrolled, not before"""
     t.discard()

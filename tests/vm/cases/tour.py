@@ -37,7 +37,7 @@ def unpack_sources(vm):
     return '/root/dm-prmpath'
 
 
-@case(topology='workbench', rules=[], module=False, cpus=2, long=['6.12'])
+@case(topology='workbench', rules=[], module=False, cpus=2, long=True)
 def pasted(t):
     """every command of the tour, from make on, does what stands beside it"""
     t.discard()
