@@ -142,6 +142,34 @@ static inline void refuse(struct pw_host *h, int path, enum sim_cmd cmd,
 		.cmd = cmd, .status = 0x02, .sense = { 0x05, asc, ascq } });
 }
 
+/* What happens before the next command of a stage, once. */
+static struct {
+	const char *stage;
+	void (*event)(void);
+} meanwhile;
+
+static inline void at_stage(struct pw_host *h, unsigned int n, const struct pr_request *req,
+			    int path)
+{
+	(void)n;
+	(void)req;
+	(void)path;
+	if (strcmp(pr_op_stage(&h->op), meanwhile.stage))
+		return;
+	h->hook = NULL;
+	meanwhile.event();
+}
+
+/* Follow it with assert_happened(): a stage that is never reached proves nothing. */
+static inline void when_at(struct pw_host *h, const char *stage, void (*event)(void))
+{
+	meanwhile.stage = stage;
+	meanwhile.event = event;
+	h->hook = at_stage;
+}
+
+#define assert_happened(h)	assert_null((h)->hook)
+
 /* Owner with a baseline, all paths registered, watched once. */
 static inline void owner(struct pw_host *h, u32 options)
 {

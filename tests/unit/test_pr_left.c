@@ -314,15 +314,8 @@ static void reserved_without_status(void **state)
 	assert_int_equal(sim_registrations(target, KA), 2);
 }
 
-static void is_taken_for_one(struct pw_host *h, unsigned int n, const struct pr_request *req,
-			     int path)
+static void is_taken_for_one(void)
 {
-	(void)n;
-	(void)req;
-	(void)path;
-	if (strcmp(pr_op_stage(&h->op), "OWNED"))
-		return;
-	h->hook = NULL;
 	b->lun.cfg.type = PR_TYPE_WRITE_EXCLUSIVE_RO;
 	assert_int_equal(pw_open(b, FORCED), 0);
 }
@@ -335,9 +328,9 @@ static void found_and_taken(void **state)
 	assert_int_equal(pw_close(a), 0);
 	pw_reboot(a);
 	a->lun.cfg.shared = true;
-	a->hook = is_taken_for_one;
+	when_at(a, "OWNED", is_taken_for_one);
 	assert_int_equal(pw_open(a, 0), -EBUSY);
-	assert_null(a->hook);
+	assert_happened(a);
 	assert_false(writes(a));
 	assert_holder(KB);
 }

@@ -463,29 +463,18 @@ static void moved_after_a_conflict(void **state)
 	assert_true(writes(a));
 }
 
-static const char *overtaken_at;
-
-static void is_overtaken(struct pw_host *h, unsigned int n, const struct pr_request *req, int path)
+static void is_overtaken(void)
 {
-	(void)n;
-	(void)req;
-	(void)path;
-	if (strcmp(pr_op_stage(&h->op), overtaken_at))
-		return;
-	overtaken_at = "";
 	assert_int_equal(pw_open(b, FORCED), 0);
 }
 
-static void admit_with(void (*hook)(struct pw_host *, unsigned int, const struct pr_request *,
-				    int), const char *stage)
+static void admit_while(void (*event)(void), const char *stage)
 {
-	overtaken_at = stage;
-	a->hook = hook;
+	when_at(a, stage, event);
 	assert_true(pw_background_start(a));
 	while (pw_step(a))
 		;
-	a->hook = NULL;
-	assert_string_equal(overtaken_at, "");
+	assert_happened(a);
 }
 
 /* The same, and another host takes it on the way. */
@@ -497,7 +486,7 @@ static void overtaken_while_moving(void **state)
 	(void)state;
 	for (i = 0; i < 3; i++) {
 		holder_of_one_path_is_gone(PR_TYPE_WRITE_EXCLUSIVE);
-		admit_with(is_overtaken, stages[i]);
+		admit_while(is_overtaken, stages[i]);
 		/* Who reads it knows at once. */
 		if (i == 1)
 			assert_state(a, PR_STATE_FENCED);
@@ -511,21 +500,13 @@ static void overtaken_while_moving(void **state)
 	}
 }
 
-static struct {
-	const char *stage;
-	enum sim_cmd cmd;
-} taken_at;
+static enum sim_cmd taken_by_then;
 
 /* The holder's registration is gone, its command has no status, and KC takes it. */
-static void is_taken(struct pw_host *h, unsigned int n, const struct pr_request *req, int path)
+static void is_taken(void)
 {
-	(void)n;
-	(void)req;
-	if (path || strcmp(pr_op_stage(&h->op), taken_at.stage))
-		return;
-	h->hook = NULL;
-	lose(h, 0, taken_at.cmd, false);
-	sim_forget_nexus(target, h->nexus[0]);
+	lose(a, 0, taken_by_then, false);
+	sim_forget_nexus(target, a->nexus[0]);
 	assert_int_equal(raw_out(third_host(KC), PR_ACT_RESERVE, PR_TYPE_WRITE_EXCLUSIVE_RO, KC, 0),
 			 0);
 }
@@ -571,30 +552,23 @@ static void moves_again_and_again(void **state)
 }
 
 /* Another manager with our key takes it with another type. */
-static void is_taken_with_our_key(struct pw_host *h, unsigned int n, const struct pr_request *req,
-				  int path)
+static void is_taken_with_our_key(void)
 {
-	(void)n;
-	(void)req;
-	(void)path;
-	if (strcmp(pr_op_stage(&h->op), overtaken_at))
-		return;
-	overtaken_at = "";
-	if (h->lun.type == PR_TYPE_WRITE_EXCLUSIVE) {
+	if (a->lun.type == PR_TYPE_WRITE_EXCLUSIVE) {
 		assert_int_equal(raw_out(third_host(KA), PR_ACT_REGISTER, 0, 0, KA), 0);
 		assert_int_equal(raw_out(third_host(KA), PR_ACT_PREEMPT,
 					 PR_TYPE_EXCLUSIVE_ACCESS, KA, KA), 0);
 		return;
 	}
-	assert_int_equal(raw_out(h->nexus[0], PR_ACT_RELEASE, h->lun.type, KA, 0), 0);
-	assert_int_equal(raw_out(h->nexus[0], PR_ACT_RESERVE, PR_TYPE_EXCLUSIVE_ACCESS_RO, KA, 0),
+	assert_int_equal(raw_out(a->nexus[0], PR_ACT_RELEASE, a->lun.type, KA, 0), 0);
+	assert_int_equal(raw_out(a->nexus[0], PR_ACT_RESERVE, PR_TYPE_EXCLUSIVE_ACCESS_RO, KA, 0),
 			 0);
 }
 
 /* Rules 5.3, 5.10: an admission does not follow it there. */
 static void another_type_at(const char *stage)
 {
-	admit_with(is_taken_with_our_key, stage);
+	admit_while(is_taken_with_our_key, stage);
 	assert_state(a, PR_STATE_FENCED);
 	assert_false(writes(a));
 }
@@ -618,14 +592,13 @@ static void another_type_while_admitting(void **state)
 /* Rules 3.2, 5.11: who got no answer as the holder looks whether it still is before it evicts. */
 static void evicts_no_new_owner(const char *stage, enum sim_cmd cmd)
 {
-	taken_at.stage = stage;
-	taken_at.cmd = cmd;
+	taken_by_then = cmd;
 	owner(a, 0);
 	assert_int_equal(a->lun.holder, 0);
 	assert_int_equal(raw_out(third_host(KC), PR_ACT_REGISTER, 0, 0, KC), 0);
-	a->hook = is_taken;
+	when_at(a, stage, is_taken);
 	pw_do(a, PR_OP_WATCH, 0);
-	assert_null(a->hook);
+	assert_happened(a);
 	assert_holder(KC);
 	assert_int_equal(sim_registrations(target, KC), 1);
 	assert_state(a, PR_STATE_FENCED);
@@ -692,29 +665,18 @@ static void owner_after_amnesia(u8 type)
 	sim_power_loss(target);
 }
 
-static const char *silent_from;
-
-static void falls_silent(struct pw_host *h, unsigned int n, const struct pr_request *req,
-			 int path)
+static void falls_silent(void)
 {
-	(void)n;
-	(void)req;
-	(void)path;
-	if (strcmp(pr_op_stage(&h->op), silent_from))
-		return;
-	silent_from = "";
-	dead(h, 0);
-	dead(h, 1);
+	dead(a, 0);
+	dead(a, 1);
 }
 
 /* Its reservation was taken anew, and then nobody said whether it stands (rule 5.5). */
 static void retaken_and_silent_from(const char *stage)
 {
-	silent_from = stage;
-	a->hook = falls_silent;
+	when_at(a, stage, falls_silent);
 	pw_do(a, PR_OP_WATCH, 0);
-	a->hook = NULL;
-	assert_string_equal(silent_from, "");
+	assert_happened(a);
 	assert_false(pr_gate_open(&a->lun));
 	alive(a, 0);
 	alive(a, 1);
@@ -992,60 +954,38 @@ static void probe_without_an_answer(void **state)
 	assert_int_equal(target->generation, generation);
 }
 
-/* What a third host does before the first command of a stage. */
-static const char *intruder_at;
-static void (*intruder)(unsigned int nexus);
-
-static void intrude(struct pw_host *h, unsigned int n, const struct pr_request *req, int path)
+/* What a third host does meanwhile. */
+static void had_it(void)
 {
-	(void)n;
-	(void)req;
-	(void)path;
-	if (!intruder_at || strcmp(pr_op_stage(&h->op), intruder_at))
-		return;
-	intruder_at = NULL;
-	intruder(third_host(KC));
+	raw_take(third_host(KC), KC, PR_TYPE_WRITE_EXCLUSIVE_RO);
+	raw_out(third_host(KC), PR_ACT_RELEASE, PR_TYPE_WRITE_EXCLUSIVE_RO, KC, 0);
 }
 
-static void then_free(const char *stage, void (*what)(unsigned int nexus))
+static void had_it_and_left(void)
 {
-	intruder_at = stage;
-	intruder = what;
-	a->hook = intrude;
+	had_it();
+	raw_out(third_host(KC), PR_ACT_REGISTER, 0, KC, 0);
 }
 
-static void had_it(unsigned int nexus)
+static void clears(void)
 {
-	raw_take(nexus, KC, PR_TYPE_WRITE_EXCLUSIVE_RO);
-	raw_out(nexus, PR_ACT_RELEASE, PR_TYPE_WRITE_EXCLUSIVE_RO, KC, 0);
+	raw_take(third_host(KC), KC, 0);
+	raw_out(third_host(KC), PR_ACT_CLEAR, 0, KC, 0);
 }
 
-static void had_it_and_left(unsigned int nexus)
+static void registers(void)
 {
-	had_it(nexus);
-	raw_out(nexus, PR_ACT_REGISTER, 0, KC, 0);
+	raw_take(third_host(KC), KC, 0);
 }
 
-static void clears(unsigned int nexus)
+static void registers_and_a_path_dies(void)
 {
-	raw_take(nexus, KC, 0);
-	raw_out(nexus, PR_ACT_CLEAR, 0, KC, 0);
-}
-
-static void registers(unsigned int nexus)
-{
-	raw_take(nexus, KC, 0);
-}
-
-static void registers_and_a_path_dies(unsigned int nexus)
-{
-	raw_take(nexus, KC, 0);
+	registers();
 	dead(a, 0);
 }
 
-static void path_one_is_forgotten(unsigned int nexus)
+static void path_one_is_forgotten(void)
 {
-	(void)nexus;
 	sim_forget_nexus(target, a->nexus[1]);
 }
 
@@ -1055,7 +995,7 @@ static void path_one_is_forgotten(unsigned int nexus)
  */
 static void lost_status_while_retaking(void **state)
 {
-	static void (*const others[])(unsigned int nexus) = { had_it, had_it_and_left, NULL };
+	static void (*const others[])(void) = { had_it, had_it_and_left, NULL };
 	unsigned int i, done;
 
 	(void)state;
@@ -1072,9 +1012,9 @@ static void lost_status_while_retaking(void **state)
 				sim_script(target, a->nexus[0], (struct sim_answer){
 					.cmd = SIM_REGISTER, .execute = true, .status = 0x40 });
 			if (others[i])
-				then_free("RETAKE", others[i]);
+				when_at(a, "RETAKE", others[i]);
 			pw_do(a, PR_OP_WATCH, 0);
-			a->hook = NULL;
+			assert_happened(a);
 			assert_state(a, others[i] ? PR_STATE_FENCED : PR_STATE_OWNER);
 			assert_int_equal(!!target->type, !others[i]);
 			if (others[i])
@@ -1133,9 +1073,9 @@ static void retained_before_the_first_look(void **state)
 	for (round = 0; round < 2; round++) {
 		two_hosts_with(2);
 		pw_settle(a);
-		then_free("RESERVE", registers);
+		when_at(a, "RESERVE", registers);
 		assert_int_equal(pw_open(a, RETAIN), 0);
-		a->hook = NULL;
+		assert_happened(a);
 		assert_int_equal(a->commands, 2);
 		assert_int_equal(sim_registrations(target, KC), 1);
 		assert_int_equal(pw_close(a), 0);
@@ -1160,11 +1100,11 @@ static void not_moved_after_all(void **state)
 	(void)state;
 	owner(a, 0);
 	pw_members(a, 2);
-	then_free("MOVE", path_one_is_forgotten);
+	when_at(a, "MOVE", path_one_is_forgotten);
 	pw_prepare(a, PR_OP_LEAVE);
 	a->op.paths = a->leaving;
 	assert_int_equal(pw_run(a), -EAGAIN);
-	a->hook = NULL;
+	assert_happened(a);
 	assert_state(a, PR_STATE_OWNER);
 	assert_int_equal(pr_admitted(&a->lun), 0);
 	pw_settle(a);
@@ -1197,9 +1137,9 @@ static void cleared_while_registering(void **state)
 	pw_path_fail(a, 0);
 	pw_path_back(a, 0);
 	sim_forget_nexus(target, a->nexus[0]);
-	then_free("REGISTER", clears);
+	when_at(a, "REGISTER", clears);
 	background_once(a);
-	a->hook = NULL;
+	assert_happened(a);
 	assert_int_equal(sim_registrations(target, KA), 1);
 	assert_int_equal(pw_open(a, 0), 0);
 	assert_int_equal(sim_registrations(target, KA), 2);
@@ -1214,9 +1154,9 @@ static void lost_reserve_while_retaking(void **state)
 	owner(a, 0);
 	sim_power_loss(target);
 	lose(a, 0, SIM_RESERVE, true);
-	then_free("RETAKE_VERIFY", registers_and_a_path_dies);
+	when_at(a, "RETAKE_VERIFY", registers_and_a_path_dies);
 	pw_do(a, PR_OP_WATCH, 0);
-	a->hook = NULL;
+	assert_happened(a);
 	assert_state(a, PR_STATE_FENCED);
 	assert_holder(KA);
 	alive(a, 0);
@@ -1233,9 +1173,9 @@ static void registered_after_a_retake(void **state)
 	a->lun.cfg.aptpl = false;
 	owner(a, 0);
 	sim_power_loss(target);
-	then_free("EVICT_KEYS", registers);
+	when_at(a, "EVICT_KEYS", registers);
 	pw_do(a, PR_OP_WATCH, 0);
-	a->hook = NULL;
+	assert_happened(a);
 	assert_state(a, PR_STATE_OWNER);
 	assert_int_equal(sim_registrations(target, KC), 0);
 	assert_int_equal(pr_admitted(&a->lun), 3);
@@ -1456,12 +1396,16 @@ static void proven_is_not_verified(void **state)
 	assert_true(a->lun.unverified & 2);
 }
 
-static void takes_over(unsigned int nexus)
+static void takes_over(void)
 {
+	unsigned int nexus = third_host(KC);
+
 	raw_out(nexus, PR_ACT_REGISTER, 0, 0, KC);
 	assert_int_equal(raw_out(nexus, PR_ACT_PREEMPT_ABORT, PR_TYPE_WRITE_EXCLUSIVE_RO, KC, KA),
 			 0);
 }
+
+static bool overtaken;
 
 /* The host registers its path 1 under the new owner, and cannot undo that at once. */
 static void fenced_while_registering(struct pw_host *h, unsigned int n,
@@ -1469,9 +1413,9 @@ static void fenced_while_registering(struct pw_host *h, unsigned int n,
 {
 	(void)n;
 	(void)path;
-	if (req->action == PR_ACT_REGISTER && !req->key && intruder_at) {
-		intruder_at = NULL;
-		takes_over(third_host(KC));
+	if (req->action == PR_ACT_REGISTER && !req->key && !overtaken) {
+		overtaken = true;
+		takes_over();
 	} else if (req->action == PR_ACT_REGISTER && !req->sa_key) {
 		sim_script(target, h->nexus[1], (struct sim_answer){
 			.cmd = SIM_REGISTER, .status = 0x40 });
@@ -1487,7 +1431,7 @@ static void fenced_and_still_registered(void **state)
 	dead(a, 0);
 	sim_forget_nexus(target, a->nexus[1]);
 	pw_conflict(a, 1);
-	intruder_at = "";
+	overtaken = false;
 	a->hook = fenced_while_registering;
 	background_once(a);
 	a->hook = NULL;
@@ -1511,7 +1455,7 @@ static void registered_late_under_the_new_owner(void **state)
 	background_once(a);
 	assert_true(a->lun.unverified & 2);
 	a->lun.doubt = 0;
-	takes_over(third_host(KC));
+	takes_over();
 	alive(a, 1);
 	assert_int_equal(raw_out(a->nexus[1], PR_ACT_REGISTER, 0, 0, KA), 0);
 	a->want_admit = 0;
