@@ -14,7 +14,8 @@ build/debug/%: tests/debug/%.c uapi/prmpath.h
 	@mkdir -p $(@D)
 	$(CC) -O2 -static $(WARN) $(INCLUDES) -o $@ $<
 
-debug-guests: deps build/debug/failnth
+# Targets have Debian's kernel.
+debug-guests: guests build/debug/failnth
 	scripts/debug-kernels $(DEBUG_KERNELS)
 	scripts/guest-image $(DEBUG_KERNELS)
 	$(foreach kernel,$(DEBUG_KERNELS),$(MAKE) --no-print-directory modules KVER=$(kernel) &&) true

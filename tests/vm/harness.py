@@ -30,7 +30,8 @@ LOGS = ROOT / os.environ.get('PRMPATH_LOGS', 'build/logs')
 BOOT_DEADLINE = 120
 # All time limits by so much, for busy machines.
 PATIENCE = int(os.environ.get('PRMPATH_PATIENCE', 1))
-# And those of a thread by its slowness once more, for kernels that check everything.
+# Of a thread: its slowness, for kernels that check everything: those limits once more; and
+# words, which the kernels of its guests are told.
 HERE = threading.local()
 # Guests that have power, and the thread that gave it to them.
 POWERED = {}
@@ -300,7 +301,7 @@ class Vm:
         return ('console=ttyS0 loglevel=5 panic=-1 oops=panic panic_on_warn=0 '
                 'mitigations=off nokaslr norandmaps no_timer_check random.trust_cpu=on audit=0 '
                 'net.ifnames=0 rcupdate.rcu_cpu_stall_timeout=120 '
-                f'prm.name={self.name} {self.words}')
+                f'prm.name={self.name} {self.words} {getattr(HERE, "words", "")}')
 
     def firmware(self):
         """What boots it, and its console."""
