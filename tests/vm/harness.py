@@ -88,7 +88,7 @@ def poll(condition, deadline=15, what='', every=0.1):
         now = time.monotonic()
         if now > end:
             raise Failed(f'not within {deadline} s: {what or condition}')
-        time.sleep(max(every, min(2 * (now - start), 0.5)))
+        time.sleep(max(every, min(2 * (now - start), 0.5 * patience())))
 
 
 def expect(condition, message):
