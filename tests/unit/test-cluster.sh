@@ -361,6 +361,9 @@ OCF_RESKEY_device=/dev/sdb agent 6 start '/dev/sdb'
 OCF_RESKEY_device=/dev/mapper/data agent 0 validate-all
 OCF_RESKEY_takeover=perhaps agent 6 start perhaps
 OCF_RESKEY_min_paths=x agent 6 start min_paths
+OCF_RESKEY_path_grace=08 agent 6 start path_grace
+OCF_RESKEY_takeover=perhaps agent 0 stop
+OCF_RESKEY_takeover=perhaps agent 7 monitor
 OCF_RESKEY_device=none agent 5 start 'no such prmpath device'
 OCF_RESKEY_device=none agent 7 monitor
 OCF_RESKEY_device=none agent 0 stop
@@ -437,6 +440,32 @@ text=$("$agents/fence_prmpath" -o off -n c -d data -k a:0xa1,c:0xc1 2>&1) || bad
 called '^take data' || bad "$case: not taken"
 text=$("$agents/fence_prmpath" -o off -n c -d data -k c=1 2>&1) && bad "$case: c=1 is accepted"
 text=$("$agents/fence_prmpath" -o off -n c 2>&1) && bad "$case: no devices"
+for list in ',' ',,' ' , '; do
+	text=$("$agents/fence_prmpath" -o off -n c -d "$list" 2>&1) && bad "$case: devices '$list' are accepted"
+done
+for key in 0x 0x0 0xzz 0x11111111111111111; do
+	text=$("$agents/fence_prmpath" -o off -n c -d data -k "c:$key" 2>&1) && bad "$case: key $key is accepted"
+	case $text in
+	*'hexadecimal digits'*) ;;
+	*) bad "$case: $key: '$text'" ;;
+	esac
+done
+
+case='a wrong key on the command line'
+fresh foreign 0x00000000000000c1
+text=$("$agents/fence_prmpath" -o off -n c -d data -k a:0xa1,c:0xc2 2>&1) && bad "$case: $text"
+case $text in
+*'is it that of c?'*) ;;
+*) bad "$case: '$text'" ;;
+esac
+text=$("$agents/fence_prmpath" -o off -n c -d data -k a:0xc1,c:0xc2 2>&1) || bad "$case: a has it: $text"
+called '^take' && bad "$case: taken"
+
+case='all registrants hold it'
+fresh foreign 0x0000000000000000
+fence 1 off a 'pr_type 7 or 8'
+OCF_RESKEY_takeover=always agent 1 start 'pr_type 7 or 8'
+called '--forced' && bad "$case: forced"
 
 # --- both -----------------------------------------------------------------------------
 
