@@ -91,8 +91,11 @@ static const u8 outcomes[] = {
 	[SCSI_DH_RES_TEMP_UNAVAIL] = OUTCOME_AGAIN,
 };
 
-/* A handler's commands end by themselves; this is for one that never calls back. */
-#define PATIENCE	(120 * HZ)
+/*
+ * A handler's commands end by themselves, and the longest transition that a target can
+ * name is 255 s (SPC, REPORT TARGET PORT GROUPS); this is for one that never calls back.
+ */
+#define PATIENCE	(300 * HZ)
 
 /* Between tries of a group whose storage says that it is busy, at least. */
 #define BUSY_DELAY_MS	1000

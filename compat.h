@@ -96,6 +96,11 @@ static inline void prm_fops_release(const struct block_device_operations *fops,
 
 #endif
 
+/* "scsi: block: Introduce BLK_STS_DURATION_LIMIT" (6.5): before, no I/O has such limits. */
+#ifndef BLK_STS_DURATION_LIMIT
+#define BLK_STS_DURATION_LIMIT	BLK_STS_AGAIN
+#endif
+
 /* "block: Rename BLK_STS_NEXUS to BLK_STS_RESV_CONFLICT" (6.4) */
 #ifndef BLK_STS_RESV_CONFLICT
 #define BLK_STS_RESV_CONFLICT	BLK_STS_NEXUS

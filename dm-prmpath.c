@@ -430,6 +430,8 @@ static void target_presuspend(struct dm_target *ti)
 	struct target *t = ti->private;
 
 	WRITE_ONCE(t->suspending, true);
+	/* Pairs with command(): whoever sees the new count sees the flag. */
+	smp_wmb();
 	lun_suspend(t->lun);
 	route_kick(t);
 }
@@ -483,12 +485,14 @@ static void target_resume(struct dm_target *ti)
  * struct message - one form of a message
  * @name: its first word
  * @argc: words, the name included
+ * @words: what follows the name, each after a blank
  * @run: does it; 1: there is text to return, 0, or -errno
  * @how: which of those that share @run
  */
 struct message {
 	const char *name;
 	unsigned int argc;
+	const char *words;
 	int (*run)(struct target *t, const struct message *message, char **argv,
 		   char *result, unsigned int max);
 	int how;
@@ -599,9 +603,13 @@ static int message_options_once(struct target *t, const struct message *message,
 static int command(struct target *t, const struct message *message, char *result,
 		   unsigned int max)
 {
+	unsigned int suspends = lun_suspends(t->lun);
+
+	/* Pairs with target_presuspend(). */
+	smp_rmb();
 	if (READ_ONCE(t->suspending) && !dm_suspended(t->ti))
 		return -EAGAIN;
-	return lun_command(t->lun, message->how, result, max);
+	return lun_command(t->lun, message->how, suspends, result, max);
 }
 
 static int message_look(struct target *t, const struct message *message, char **argv,
@@ -644,41 +652,50 @@ static int message_clear(struct target *t, const struct message *message, char *
 }
 
 static const struct message messages[] = {
-	{ "fail_path", 2, message_path, PATH_FAIL },
-	{ "reinstate_path", 2, message_path, PATH_REINSTATE },
-	{ "queue_if_no_path", 1, message_queueing, NO_PATH_QUEUE },
-	{ "fail_if_no_path", 1, message_queueing, NO_PATH_FAIL },
-	{ "switch_group", 2, message_group, GROUP_SWITCH },
-	{ "enable_group", 2, message_group, GROUP_ENABLE },
-	{ "disable_group", 2, message_group, GROUP_DISABLE },
-	{ "open_options", 2, message_options },
-	{ "open_options", 3, message_options_once },
-	{ "path_answers", 1, message_answers },
-	{ "pr_status", 1, message_look, PR_OP_LOOK },
-	{ "pr_release", 1, message_command, PR_OP_RELEASE },
-	{ "pr_unregister", 1, message_command, PR_OP_UNREGISTER },
-	{ "pr_clear", 2, message_clear, PR_OP_CLEAR },
+	{ "fail_path", 2, " PATH", message_path, PATH_FAIL },
+	{ "reinstate_path", 2, " PATH", message_path, PATH_REINSTATE },
+	{ "queue_if_no_path", 1, "", message_queueing, NO_PATH_QUEUE },
+	{ "fail_if_no_path", 1, "", message_queueing, NO_PATH_FAIL },
+	{ "switch_group", 2, " GROUP", message_group, GROUP_SWITCH },
+	{ "enable_group", 2, " GROUP", message_group, GROUP_ENABLE },
+	{ "disable_group", 2, " GROUP", message_group, GROUP_DISABLE },
+	{ "open_options", 2, " OPTIONS [once]", message_options },
+	{ "open_options", 3, " OPTIONS [once]", message_options_once },
+	{ "path_answers", 1, "", message_answers },
+	{ "pr_status", 1, "", message_look, PR_OP_LOOK },
+	{ "pr_release", 1, "", message_command, PR_OP_RELEASE },
+	{ "pr_unregister", 1, "", message_command, PR_OP_UNREGISTER },
+	{ "pr_clear", 2, " " CLEAR_WORD, message_clear, PR_OP_CLEAR },
 };
+
+static void refuse_message(struct target *t, const char *name)
+{
+	char list[PRM_ERROR_LEN] = "";
+	unsigned int i, n = 0;
+
+	for (i = 0; i < ARRAY_SIZE(messages); i++) {
+		if (!strcasecmp(name, messages[i].name)) {
+			DMERR("%s: message %s has the wrong number of words, expected: %s%s",
+			      lun_name(t->lun), name, messages[i].name, messages[i].words);
+			return;
+		}
+		if (!i || strcmp(messages[i].name, messages[i - 1].name))
+			n += scnprintf(list + n, sizeof(list) - n, "%s %s", i ? "," : "",
+				       messages[i].name);
+	}
+	DMERR("%s: unknown message '%s', expected one of:%s", lun_name(t->lun), name, list);
+}
 
 static int target_message(struct dm_target *ti, unsigned int argc, char **argv,
 			  char *result, unsigned int maxlen)
 {
 	struct target *t = ti->private;
-	bool known = false;
 	unsigned int i;
 
-	for (i = 0; i < ARRAY_SIZE(messages); i++) {
-		if (strcasecmp(argv[0], messages[i].name))
-			continue;
-		known = true;
-		if (argc == messages[i].argc)
+	for (i = 0; i < ARRAY_SIZE(messages); i++)
+		if (!strcasecmp(argv[0], messages[i].name) && argc == messages[i].argc)
 			return messages[i].run(t, &messages[i], argv, result, maxlen);
-	}
-	if (known)
-		DMERR("%s: message %s has the wrong number of words", lun_name(t->lun),
-		      argv[0]);
-	else
-		DMERR("%s: unknown message '%s'", lun_name(t->lun), argv[0]);
+	refuse_message(t, argv[0]);
 	return -EINVAL;
 }
 

@@ -63,6 +63,7 @@
  * @cmd: its one command
  * @no_room: no memory for all that the target has to say
  * @waiting: the worker counts on the command's end; under lun->lock
+ * @fails: fail_count of the path when the command was sent; the worker's
  * @port: our initiator port on it
  * @has_port: @port is known
  */
@@ -74,6 +75,7 @@ struct lun_path_private {
 	struct scsi_cmd cmd;
 	bool no_room;
 	bool waiting;
+	int fails;
 	struct pr_port_id port;
 	bool has_port;
 };
@@ -92,6 +94,7 @@ struct lun_path_private {
  * @rounds: in sequence
  * @error: the outcome for the waiter
  * @suspends: lun->suspends when it was submitted
+ * @leaving: paths that are no members and that it uses all the same
  * @held: paths to which it holds references
  * @session_before: lun->pr.session when it began
  * @opened_before: likewise
@@ -111,6 +114,7 @@ struct lun_op {
 	unsigned int rounds;
 	int error;
 	unsigned int suspends;
+	u64 leaving;
 	u64 held;
 	u32 session_before;
 	bool opened_before;
@@ -176,6 +180,8 @@ struct lun_told {
  * @want_look: look at it from @look_at on: it is not certain who is registered
  * @leave_next: an admission had its turn since the last attempt at @want_leave
  * @want_release: a RELEASE is due
+ * @taken_late: while the worker was at an operation, a RESERVE or PREEMPT that outlived
+ *	its own has ended
  * @want_rekey: the table's key is not the one in use yet
  * @closing: no open from here on
  * @closed: and no background work, no uevent
@@ -241,6 +247,7 @@ struct lun {
 	bool want_look;
 	bool leave_next;
 	bool want_release;
+	bool taken_late;
 	bool want_rekey;
 	bool closing;
 	bool closed;
@@ -488,18 +495,17 @@ static void kick(struct lun *lun)
  */
 static void uevent(struct lun *lun, const struct lun_word *word)
 {
-	char event_env[48], path_env[32], name_env[DM_NAME_LEN + 32];
+	char event_env[48], path_env[32];
 	/* The map is what it was: without this word udev's rules add its partitions again. */
-	char *env[5] = { event_env, name_env, "MPATH_UNCHANGED=1" };
+	char *env[4] = { event_env, "MPATH_UNCHANGED=1" };
 
 	/* The disk may be gone by the time a last straggler is settled. */
 	if (READ_ONCE(lun->closed))
 		return;
 	snprintf(event_env, sizeof(event_env), "PRM_EVENT=%s", word->event);
-	snprintf(name_env, sizeof(name_env), "PRM_DEVICE=%s", lun_name(lun));
 	if (word->path[0]) {
 		snprintf(path_env, sizeof(path_env), "PRM_PATH=%s", word->path);
-		env[3] = path_env;
+		env[2] = path_env;
 	}
 	kobject_uevent_env(&disk_to_dev(lun->disk)->kobj, KOBJ_CHANGE, env);
 }
@@ -684,6 +690,7 @@ static bool start_command(struct lun *lun, struct lun_path *path,
 	pr_encode_cdb(cmd->cdb, req->action, req->type, cmd->len);
 	cmd->timeout_s = command_timeout(req->action);
 	cmd->deadline = req->cleanup ? op->grace : op->deadline;
+	path->p->fails = atomic_read(&path->fail_count);
 	op->commands++;
 	scsi_cmd_start(cmd);
 	return true;
@@ -692,6 +699,19 @@ static bool start_command(struct lun *lun, struct lun_path *path,
 static bool registers(enum pr_action action)
 {
 	return action == PR_ACT_REGISTER || action == PR_ACT_REGISTER_IGNORE;
+}
+
+/* A RESERVE or PREEMPT that no session wants: what it took is to be released. */
+static void release_taken(struct lun *lun)
+{
+	lockdep_assert_held(&lun->lock);
+	if (lun->pr.state == PR_STATE_OWNER || lun->pr.state == PR_STATE_RETAINED)
+		return;
+	lun->pr.leftover = true;
+	if (lun->pr.state == PR_STATE_FREE) {
+		lun->pr.state = PR_STATE_RELEASING;
+		lun->want_release = true;
+	}
 }
 
 /*
@@ -716,15 +736,10 @@ static bool settle_orphan(struct lun *lun, struct lun_path *path)
 	if (action != PR_ACT_RELEASE)
 		lun->pr.baseline = false;
 	lun->pr.doubt |= bit;
-	if (lun->pr.state != PR_STATE_OWNER && lun->pr.state != PR_STATE_RETAINED &&
-	    !registers(action) && action != PR_ACT_RELEASE &&
+	if (!registers(action) && action != PR_ACT_RELEASE &&
 	    (class == PR_GOOD || class == PR_LOST)) {
-		/* A RESERVE or PREEMPT that no session wants. */
-		lun->pr.leftover = true;
-		if (lun->pr.state == PR_STATE_FREE) {
-			lun->pr.state = PR_STATE_RELEASING;
-			lun->want_release = true;
-		}
+		release_taken(lun);
+		lun->taken_late = true;
 	}
 	if (left)
 		return true;
@@ -915,8 +930,9 @@ static void give_up(struct lun *lun, struct lun_op *op, struct lun_path *path,
 		    const struct pr_request *req, unsigned long since)
 {
 	if (command_running(path) && !cancelled(op) &&
-	    time_after_eq(jiffies, since + command_timeout(req->action) * HZ))
-		lun_path_fail(lun, path, "no answer to a command");
+	    time_after_eq(jiffies, since + command_timeout(req->action) * HZ) &&
+	    lun_path_fail(lun, path, "no answer to a command"))
+		path->p->fails++;	/* its answer, if it comes yet, is the newer word */
 }
 
 /* Commands that go to several paths at once, @width of them at a time. */
@@ -1248,6 +1264,12 @@ static void execute(struct lun *lun, struct lun_op *op, struct pr_request *req,
 	reply->timed_out = !time_left(op->deadline);
 }
 
+/* Has it failed since the command that it answers was sent? */
+static bool failed_since(const struct lun_path *path)
+{
+	return atomic_read(&path->fail_count) != path->p->fails;
+}
+
 /* A path that was taken for dead answered an operation. */
 static void revive(struct lun *lun, const struct pr_reply *reply)
 {
@@ -1256,7 +1278,35 @@ static void revive(struct lun *lun, const struct pr_reply *reply)
 
 	while (mask) {
 		mask = each_path(mask, &i);
-		lun_path_reinstate(lun, lun->path[i]);
+		if (!failed_since(lun->path[i]))
+			lun_path_reinstate(lun, lun->path[i]);
+	}
+}
+
+/*
+ * While others of a round were waited for, a path may have failed whose answer is
+ * older: that proves nothing any more (rule 5.3). What a read has brought is still so.
+ */
+static void drop_old_answers(struct lun *lun, const struct pr_request *req,
+			     struct pr_reply *reply)
+{
+	u64 mask = reply->ended[PR_GOOD];
+	int i;
+
+	lockdep_assert_held(&lun->lock);
+	/* What CLEAR did, it did to all; and a lost race stays lost (rule 3.4). */
+	if (req->any || req->action == PR_ACT_CLEAR)
+		return;
+	if (registers(req->action))
+		mask |= reply->ended[PR_CONFLICT];
+	while (mask) {
+		mask = each_path(mask, &i);
+		if (!failed_since(lun->path[i]))
+			continue;
+		reply->ended[PR_GOOD] &= ~path_bit(i);
+		reply->ended[PR_CONFLICT] &= ~path_bit(i);
+		reply->ended[PR_LOST] |= path_bit(i);
+		reply->silent |= path_bit(i);
 	}
 }
 
@@ -1327,6 +1377,23 @@ static void print_look(struct lun *lun, const struct pr_op *op, char *text,
 			       pr_keys_at(&op->keys, i));
 }
 
+static bool superseded(struct lun *lun, const struct scsi_device *sdev);
+
+/* What is left of a device that is gone gives way to another one on its LUN (rule 6.3). */
+static bool overtaken(struct lun *lun, u64 paths)
+{
+	bool found = false;
+	int i;
+
+	if (!READ_ONCE(lun->closed))
+		return false;
+	while (paths && !found) {
+		paths = each_path(paths, &i);
+		found = superseded(lun, lun->path[i]->p->sdev);
+	}
+	return found;
+}
+
 static void run_op(struct lun *lun, struct lun_op *op)
 {
 	struct pr_request req;
@@ -1340,11 +1407,19 @@ static void run_op(struct lun *lun, struct lun_op *op)
 	op->opened_before = lun->pr.opened;
 	do {
 		spin_lock_irqsave(&lun->lock, flags);
-		if (op->pr.kind == PR_OP_LEAVE && !answer) {
-			op->pr.paths &= ~lun->members;	/* some are back */
-			lun->leaving |= op->pr.paths;
+		if (!answer) {
+			op->leaving &= ~lun->members;	/* some are back */
+			lun->leaving |= op->leaving;
+			if (op->pr.kind == PR_OP_LEAVE)
+				op->pr.paths = op->leaving;
+			/* Likewise while it was in the queue; see open_locked(). */
+			if (op->pr.kind == PR_OP_OPEN)
+				lun->pr.suspect |= !!lun->conflicts;
+			lun->taken_late = false;
 		}
 		refresh_masks(lun);
+		if (answer)
+			drop_old_answers(lun, &req, &reply);
 		was_open = pr_gate_open(&lun->pr);
 		more = pr_next(&lun->pr, &op->pr, answer, &req);
 		if (!more && op->pr.kind == PR_OP_OPEN && op->pr.started &&
@@ -1354,6 +1429,10 @@ static void run_op(struct lun *lun, struct lun_op *op)
 		spin_unlock_irqrestore(&lun->lock, flags);
 		if (!more)
 			break;
+		if (overtaken(lun, req.paths)) {
+			op->pr.why = PR_WHY_CANCELLED;
+			break;
+		}
 		execute(lun, op, &req, &reply);
 		revive(lun, &reply);
 		answer = &reply;
@@ -1437,6 +1516,10 @@ static void follow_up(struct lun *lun, struct lun_op *op)
 			lun->want_configure |= op->pr.configure & lun->members &
 					       ~failed_paths(lun);
 	}
+	/* What it has read may be older, and say that nothing is reserved. */
+	if (lun->taken_late)
+		release_taken(lun);
+	lun->taken_late = false;
 	look_again(lun, &op->pr);
 	/* A look has its own times, and shall not hold up what waits for retry_at. */
 	if (op == &lun->background && op->error && lun->pr.state == PR_STATE_OWNER &&
@@ -1598,7 +1681,8 @@ static bool next_background(struct lun *lun, struct lun_op *op)
 	pr_op_init(&op->pr, kind);
 	op->pr.new_key = lun->features.key;
 	op->pr.paths = paths;
-	op->held = kind == PR_OP_LEAVE ? paths : 0;
+	op->leaving = kind == PR_OP_LEAVE ? paths : 0;
+	op->held = op->leaving;
 	return true;
 }
 
@@ -1764,7 +1848,6 @@ static void submit(struct lun *lun, struct lun_op *op)
 	if (op->pr.kind != PR_OP_OPEN)
 		op_begin(op, op_budget(lun, &op->pr));
 	spin_lock_irqsave(&lun->lock, flags);
-	op->suspends = lun->suspends;
 	list_add_tail(&op->list, &lun->queue);
 	/*
 	 * What the background was at can wait, unless it holds on to the LUN; but
@@ -1931,6 +2014,8 @@ static int open_locked(struct lun *lun, struct lun_op *op, bool others)
 		spin_unlock_irqrestore(&lun->lock, flags);
 		return -ENXIO;
 	}
+	/* An older answer may have ended the suspicion that came with them. */
+	lun->pr.suspect |= !!lun->conflicts;
 	/* What a killed opener began may yet be taken back: wait for that. */
 	decided = !lun->active ||
 		  ((!lun->abandoned || op->pr.options == PRM_OPEN_BYPASS) &&
@@ -2067,7 +2152,9 @@ int lun_open_extended(struct lun *lun, u32 options)
 	if (options == PRM_OPEN_BYPASS)
 		return 0;
 	if (!lun_guards(lun)) {
-		lun_warn(lun, "extended open refused: the table has no pr_key");
+		lun_warn(lun, "extended open refused: %s",
+			 READ_ONCE(lun->active) ? "the table has no pr_key" :
+						  "no table is live, expected a resume first");
 		return -EOPNOTSUPP;
 	}
 	/*
@@ -2377,7 +2464,21 @@ static struct lun_op *leave_op(u64 paths)
 	struct lun_op *op = new_op(PR_OP_LEAVE, GFP_NOIO | __GFP_NOFAIL);
 
 	op->pr.paths = paths;
+	op->leaving = paths;
 	op->held = paths;
+	return op;
+}
+
+/*
+ * Releases what a command has taken that outlived its operation, also by these paths,
+ * which are no members: what left before does not take them away, and they leave next.
+ */
+static struct lun_op *late_close(u64 paths)
+{
+	struct lun_op *op = new_op(PR_OP_CLOSE, GFP_NOIO | __GFP_NOFAIL);
+
+	op->pr.late = true;
+	op->leaving = paths;
 	return op;
 }
 
@@ -2483,7 +2584,7 @@ void lun_suspend(struct lun *lun)
 	unsigned long flags;
 
 	spin_lock_irqsave(&lun->lock, flags);
-	lun->suspends++;
+	WRITE_ONCE(lun->suspends, lun->suspends + 1);
 	wake_up_all(&lun->wait);
 	spin_unlock_irqrestore(&lun->lock, flags);
 }
@@ -2518,8 +2619,8 @@ void lun_shutdown(struct lun *lun, unsigned int openers)
 {
 	unsigned long flags;
 	struct lun_op *op;
+	bool unseen, stays = false;
 	u64 members, twice;
-	bool unseen;
 	int i;
 
 	mutex_lock(&lun->open_lock);
@@ -2535,7 +2636,8 @@ void lun_shutdown(struct lun *lun, unsigned int openers)
 	} else if (lun->pr.state == PR_STATE_OWNER ||
 		   lun->pr.state == PR_STATE_RELEASING) {
 		op = new_op(PR_OP_CLOSE, GFP_NOIO | __GFP_NOFAIL);
-		if (run_and_wait(lun, op))
+		stays = run_and_wait(lun, op);
+		if (stays)
 			lun_warn(lun, "table gone, and the reservation could not be released: %s",
 				 pr_why_text(op->pr.why));
 		lun_op_put(op);
@@ -2561,6 +2663,14 @@ void lun_shutdown(struct lun *lun, unsigned int openers)
 	lun->members = 0;
 	lun->want_leave = 0;
 	spin_unlock_irqrestore(&lun->lock, flags);
+	if (!stays) {
+		/* What has been before it may leave something to release. */
+		op = late_close(members);
+		if (run_and_wait(lun, op))
+			lun_warn(lun, "device gone, and a reservation could not be released: %s",
+				 pr_why_text(op->pr.why));
+		lun_op_put(op);
+	}
 	while (twice) {
 		twice = each_path(twice, &i);
 		drop_path(lun->path[i]);
@@ -2620,14 +2730,13 @@ static void leave_late(struct lun *lun, struct lun_path *path, bool out)
 		kref_get(&path->p->ref);
 	}
 	/* A read that ends late has left nothing, and another one may end later still. */
-	release = out && lun->pr.state == PR_STATE_RELEASING;
+	release = out && (lun->pr.state == PR_STATE_RELEASING || lun->taken_late);
 	spin_unlock_irqrestore(&lun->lock, flags);
 	if (stays)
 		return;
 	/* Before the path leaves: it may be the one that can release. */
 	if (release) {
-		op = new_op(PR_OP_CLOSE, GFP_NOIO | __GFP_NOFAIL);
-		op->pr.late = true;
+		op = late_close(bit);
 		submit(lun, op);
 		lun_op_put(op);
 	}
@@ -2779,8 +2888,9 @@ bool lun_undecided(const struct lun *lun)
  * @reason: for the log
  *
  * Context: any.
+ * Return: true if it had not failed before.
  */
-void lun_path_fail(struct lun *lun, struct lun_path *path, const char *reason)
+bool lun_path_fail(struct lun *lun, struct lun_path *path, const char *reason)
 {
 	unsigned long flags;
 	bool failed;
@@ -2804,9 +2914,9 @@ void lun_path_fail(struct lun *lun, struct lun_path *path, const char *reason)
 		publish(lun);
 	}
 	spin_unlock_irqrestore(&lun->lock, flags);
-	if (!failed)
-		return;
-	lun_warn(lun, "path %s failed: %s", path->name, reason);
+	if (failed)
+		lun_warn(lun, "path %s failed: %s", path->name, reason);
+	return failed;
 }
 
 /**
@@ -2900,22 +3010,37 @@ void lun_set_options(struct lun *lun, u32 options, bool once)
 }
 
 /**
+ * lun_suspends - how often a suspend has begun
+ * @lun: the LUN
+ *
+ * Return: the count, for lun_command().
+ */
+unsigned int lun_suspends(const struct lun *lun)
+{
+	return READ_ONCE(lun->suspends);
+}
+
+/**
  * lun_command - run an operation that an administrator asked for
  * @lun: the LUN
  * @kind: PR_OP_LOOK, _RELEASE, _UNREGISTER or _CLEAR
+ * @suspends: lun_suspends() from before the caller saw that none is under way; it
+ *	gives way to one that begins after that
  * @result: filled with text lines, or NULL
  * @size: of @result
  *
  * Context: sleeps up to the time limit of an open.
  * Return: 0 or a negative errno; the log says why.
  */
-int lun_command(struct lun *lun, enum pr_op_kind kind, char *result, size_t size)
+int lun_command(struct lun *lun, enum pr_op_kind kind, unsigned int suspends,
+		char *result, size_t size)
 {
 	struct lun_op *op = new_op(kind, GFP_KERNEL);
 	int r = -ENXIO;
 
 	if (!op)
 		return -ENOMEM;
+	op->suspends = suspends;
 	if (result) {
 		op->text_size = size;
 		op->text = kvzalloc(size, GFP_KERNEL);
@@ -2954,6 +3079,8 @@ void lun_view(struct lun *lun, struct lun_view *view)
 	view->pr = lun->pr;
 	view->open = lun->open;
 	view->open_ro = lun->open_ro;
+	/* pr.live leaves out who has a command under way, too. */
+	view->answers = lun->members & ~failed_paths(lun);
 	view->gate = lun->gate;
 	view->stale_cache = lun->stale_cache;
 	copy_path_name(lun, lun->pr.holder, view->holder);
@@ -3018,7 +3145,8 @@ int lun_path_answer(struct lun *lun, const struct lun_path *path, char *text, si
  */
 int lun_init(void)
 {
-	lun_wq = alloc_workqueue("prmpath_lun", WQ_UNBOUND | WQ_MEM_RECLAIM, 0);
+	/* A LUN whose paths do not answer must not hold up another one's verdict. */
+	lun_wq = alloc_workqueue("prmpath_lun", WQ_UNBOUND | WQ_MEM_RECLAIM, WQ_MAX_ACTIVE);
 	if (!lun_wq)
 		return -ENOMEM;
 	lun_tell_wq = alloc_workqueue("prmpath_tell", WQ_UNBOUND, 0);

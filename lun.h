@@ -65,6 +65,7 @@ struct lun_client {
  * @open: options of plain writable opens
  * @open_ro: and of read-only ones
  * @openers: how many have the device open
+ * @answers: a path is in use, that is, has not failed
  * @gate: the write gate is open
  * @stale_cache: pages from before the session may be left (rule 4.7)
  * @holder: the holder path's name, or "none"
@@ -74,6 +75,7 @@ struct lun_view {
 	u32 open;
 	u32 open_ro;
 	u32 openers;
+	bool answers;
 	bool gate;
 	bool stale_cache;
 	char holder[LUN_NAME_LEN];
@@ -113,14 +115,16 @@ bool lun_gate_still(const struct lun *lun);
 bool lun_guards(const struct lun *lun);
 bool lun_conflict(struct lun *lun, struct lun_path *path);
 bool lun_undecided(const struct lun *lun);
-void lun_path_fail(struct lun *lun, struct lun_path *path, const char *reason);
+bool lun_path_fail(struct lun *lun, struct lun_path *path, const char *reason);
 void lun_path_reinstate(struct lun *lun, struct lun_path *path);
 bool lun_path_pending(const struct lun *lun, const struct lun_path *path);
 unsigned int lun_timeout(const struct lun *lun);
 
 /* Messages. */
 void lun_set_options(struct lun *lun, u32 options, bool once);
-int lun_command(struct lun *lun, enum pr_op_kind kind, char *result, size_t size);
+unsigned int lun_suspends(const struct lun *lun);
+int lun_command(struct lun *lun, enum pr_op_kind kind, unsigned int suspends,
+		char *result, size_t size);
 
 void lun_view(struct lun *lun, struct lun_view *view);
 const char *lun_path_word(const struct lun *lun, const struct lun_path *path);

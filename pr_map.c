@@ -2343,11 +2343,11 @@ static bool ask_leave_drop(struct pr_lun *lun, struct pr_op *op, struct pr_reque
 static enum stage answer_leave_drop(struct pr_lun *lun, struct pr_op *op,
 				    const struct pr_reply *reply)
 {
-	(void)reply;
 	if (lun->registered & op->paths)
 		lun->baseline = false;
 	lun->registered &= ~op->paths;
-	lun->doubt &= ~op->paths;
+	/* An earlier command of one that was not asked may end meanwhile: it leaves once more. */
+	lun->doubt &= ~(reply->ended[PR_GOOD] | reply->ended[PR_CONFLICT]);
 	return decided(op, PR_WHY_OK);
 }
 

@@ -28,7 +28,7 @@ static const char *state_word(const struct lun_view *view)
 	if (pr->state == PR_STATE_FREE && pr->seen_valid && pr->seen.held &&
 	    (pr->seen.key != pr->cfg.key || pr->twin))
 		return "foreign";
-	if (pr->state == PR_STATE_OWNER && !pr->live)
+	if (pr->state == PR_STATE_OWNER && !view->answers)
 		return "unknown";
 	return pr_state_name(pr->state);
 }

@@ -19,7 +19,7 @@
 
 #define DM_MSG_PREFIX "prmpath"
 
-#define CONFLICTS_MAX		4	/* verdicts on one I/O before it fails */
+#define CONFLICTS_MAX		4	/* verdicts on one I/O before it fails, and one per path */
 #define PARKED_CHECK		msecs_to_jiffies(500)
 
 static unsigned int queue_if_no_path_timeout_secs;
@@ -118,6 +118,25 @@ static struct target_path *next_path(struct target *t, const struct path_set *se
 	return NULL;
 }
 
+/*
+ * Paths may differ in whether the LUN has a write cache: MODE SENSE failed on one, or
+ * somebody wrote its cache_type. Where the kernel takes it for write through, a flush
+ * ends without a command, and so what the other paths have written may be lost.
+ */
+static struct target_path *path_that_flushes(struct target *t, const struct path_set *set,
+					     struct target_path *path)
+{
+	u32 i;
+
+	for (i = 0; i < set->count && !bdev_write_cache(path->dev->bdev); i++) {
+		struct target_path *other = &t->path[set->slot[i].path];
+
+		if (path_usable(other) && bdev_write_cache(other->dev->bdev))
+			return other;
+	}
+	return path;
+}
+
 /* Lock-free: a stale set is harmless, since each path's own flags decide. */
 static struct target_path *choose_path(struct target *t, const struct bio *bio)
 {
@@ -138,6 +157,8 @@ static struct target_path *choose_path(struct target *t, const struct bio *bio)
 	}
 	if (bio)
 		path_went(cursor, cursor->slot, bio->bi_iter.bi_sector, bio_sectors(bio));
+	if (bio && path && op_is_flush(bio->bi_opf))
+		path = path_that_flushes(t, set, path);
 	/* Before RCU ends: whoever takes the path out of use waits for both. */
 	if (bio && path && op_is_write(bio_op(bio)))
 		this_cpu_inc(*path->lun_path->writes);
@@ -384,8 +405,17 @@ static void rewind_bio(struct bio *bio)
 	bio->bi_opf = io->opf & ~REQ_NOWAIT;
 	bio->bi_flags = io->flags;
 	bio->bi_status = BLK_STS_OK;
+	/* Who polls must not look for it in a queue of the path before. */
+	WRITE_ONCE(bio->bi_cookie, BLK_QC_T_NONE);
 	/* Splits below chained to it; all of them have ended. */
 	atomic_set(&bio->__bi_remaining, 1);
+}
+
+/* What another path may do better; the rest is the I/O's own, and its limits' (CDL). */
+static bool path_error(blk_status_t error)
+{
+	return blk_path_error(error) && error != BLK_STS_AGAIN &&
+	       error != BLK_STS_DURATION_LIMIT;
 }
 
 /**
@@ -413,14 +443,14 @@ int route_end_io(struct dm_target *ti, struct bio *bio, blk_status_t *error)
 	if (likely(!*error))
 		return DM_ENDIO_DONE;
 	if (*error == BLK_STS_RESV_CONFLICT) {
-		if (io->conflicts++ >= CONFLICTS_MAX ||
+		if (io->conflicts++ >= CONFLICTS_MAX + t->paths ||
 		    !lun_conflict(t->lun, path->lun_path))
 			return DM_ENDIO_DONE;
 		rewind_bio(bio);
 		park(t, &t->disputed, bio, 0);
 		return DM_ENDIO_INCOMPLETE;
 	}
-	if (!blk_path_error(*error) || *error == BLK_STS_AGAIN)
+	if (!path_error(*error))
 		return DM_ENDIO_DONE;
 	lun_path_fail(t->lun, path->lun_path, "I/O error");
 	rewind_bio(bio);
@@ -616,6 +646,9 @@ static unsigned long limit_queueing(struct target *t)
 	bool usable = usable_paths(t, -1), over = false;
 	unsigned long flags, left = 0;
 
+	/* One that waits for its registration has its time (rule 5.2). */
+	if (limit && path_coming(t))
+		limit += lun_timeout(t->lun);
 	spin_lock_irqsave(&t->lock, flags);
 	if (!usable && !t->no_path)
 		t->no_path_since = jiffies;
@@ -650,7 +683,7 @@ static void settle(struct target *t, struct bio *bio)
 		end_with(bio, BLK_STS_DM_REQUEUE);
 	else if (lun_undecided(t->lun) && !late)
 		park(t, &t->disputed, bio, PARKED_CHECK);
-	else if (late || !lun_gate(t->lun))
+	else if (late || (op_is_write(bio_op(bio)) && !lun_gate(t->lun)))
 		end_with(bio, BLK_STS_RESV_CONFLICT);
 	else
 		send_again(t, bio);

@@ -87,6 +87,7 @@ static void scsi_cmd_work(struct work_struct *work)
 	ktime_t begin = ktime_get();
 	struct scsi_sense_hdr sshdr;
 	int result, resid, delay;
+	bool again;
 
 	cmd->attention = false;
 	cmd->tries = 0;
@@ -100,11 +101,11 @@ static void scsi_cmd_work(struct work_struct *work)
 		if (pr_attention_resets(&cmd->result))
 			cmd->attention = true;
 		delay = pr_retry_delay(cmd->class, cmd->tries);
-		if (delay > 0 && time_before(jiffies + msecs_to_jiffies(delay),
-					     cmd->deadline))
+		again = delay >= 0 && time_before(jiffies + msecs_to_jiffies(delay),
+						  cmd->deadline);
+		if (again && delay)
 			msleep(delay);
-	} while (delay >= 0 && !READ_ONCE(cmd->stop) &&
-		 time_before(jiffies + msecs_to_jiffies(delay), cmd->deadline));
+	} while (again && !READ_ONCE(cmd->stop) && time_before(jiffies, cmd->deadline));
 
 	cmd->transferred = cmd->len - min_t(u32, cmd->len, max(resid, 0));
 	cmd->usecs = ktime_us_delta(ktime_get(), begin);

@@ -74,7 +74,16 @@ MUTANTS = [
      ('return owner;', 'return false;')),
     ('5.4-conflict-is-failure', 'route.c', r'session\.taken_away_by_io',
      ('if (*error == BLK_STS_RESV_CONFLICT) {', 'if (0) {'),
-     ('if (!blk_path_error(*error) ||', 'if (')),
+     ('return blk_path_error(error) && error', 'return error')),
+    ('5.4-four-conflicts', 'route.c', r'hostile\.a_conflict_on_each_path',
+     ('CONFLICTS_MAX + t->paths', 'CONFLICTS_MAX')),
+    ('5.3-old-answers-count', 'lun.c', r'hostile\.answered_before_it_failed',
+     ('drop_old_answers(lun, &req, &reply);', ';'),
+     ('if (!failed_since(lun->path[i]))\n\t\t\tlun', 'lun')),
+    ('6.3-late-path-is-gone', 'lun.c', r'hostile\.reserved_while_leaving',
+     ('\top->leaving = paths;\n\treturn op;\n}\n\nstatic void queue', '\treturn op;\n}\n\nstatic void queue')),
+    ('5.12-flush-to-any-path', 'route.c', r'limits\.one_path_denies_the_cache',
+     ('path = path_that_flushes(t, set, path);', ';')),
     ('5.9-registers-early', 'lun.c', r'open\.register_late',
      ('else if (!(features->flags & PRM_F_REGISTER_AT_OPEN))', 'else'),
      ('lun->want_configure &= lun->pr.doubt;', ';')),
@@ -190,8 +199,8 @@ MUTANTS = [
     ('always-waits', 'route.c', r'multipathd\.all_links_fail',
      ('if ((READ_ONCE(t->queue_if_no_path) && !suspending) || wait_on(t, late)) {', 'if (1) {')),
     ('fail_if_no_path-ignored', 'dm-prmpath.c', r'multipathd\.queue_for_a_while',
-     ('{ "fail_if_no_path", 1, message_queueing, NO_PATH_FAIL },',
-      '{ "fail_if_no_path", 1, message_queueing, NO_PATH_QUEUE },')),
+     ('{ "fail_if_no_path", 1, "", message_queueing, NO_PATH_FAIL },',
+      '{ "fail_if_no_path", 1, "", message_queueing, NO_PATH_QUEUE },')),
     ('default-features-ignored', 'dm-prmpath.c', r'multipathd\.default_features',
      ('ti->type == &multipath_target ? &default_features : NULL', 'NULL')),
     ('open-map-released', 'lun.c', r'multipathd\.remove_all',
@@ -233,8 +242,8 @@ MUTANTS = [
         'takeover.late_writes',         # set(writers.errors()) == {'EBADE'}: EIO
      ],
      ('if (*error == BLK_STS_RESV_CONFLICT) {', 'if (0) {'),
-     ('if (!blk_path_error(*error) ||',
-      'if ((!blk_path_error(*error) && *error != BLK_STS_RESV_CONFLICT) ||')),
+     ('return blk_path_error(error) && error',
+      'return (blk_path_error(error) || error == BLK_STS_RESV_CONFLICT) && error')),
 
     # A forced open registers, sends no PREEMPT, and succeeds.
     ('3.3-takes-without-preempt', 'pr_map.c', [
@@ -396,8 +405,9 @@ MUTANTS = [
      ],
      ('DMERR("%s: %s", dm_device_name(dm_table_get_md(ti->table)), error);',
       'DMERR("%s: wrong table", dm_device_name(dm_table_get_md(ti->table)));'),
-     ('DMERR("%s: message %s has the wrong number of words", lun_name(t->lun),\n'
-      '\t\t      argv[0]);', 'DMERR("%s: wrong message", lun_name(t->lun));')),
+     ('DMERR("%s: message %s has the wrong number of words, expected: %s%s",\n\t\t\t      '
+      'lun_name(t->lun), name, messages[i].name, messages[i].words);',
+      'DMERR("%s: wrong message", lun_name(t->lun));')),
 
     ('5.12-limits-of-nobody', 'dm-prmpath.c', [
         'limits.passed_on',             # physical_block_size is 512
@@ -620,12 +630,12 @@ MUTANTS = [
         'session.queue_if_no_path',     # gate == 'open' and the writer runs
      ],
      ('\t\trefresh_masks(lun);\n\t\tpublish(lun);\n\t}\n'
-        '\tspin_unlock_irqrestore(&lun->lock, flags);\n\tif (!failed)',
+        '\tspin_unlock_irqrestore(&lun->lock, flags);\n\tif (failed)',
         '\t\trefresh_masks(lun);\n'
         '\t\tif (lun->pr.state == PR_STATE_OWNER && !(lun->members & ~failed_paths(lun)))\n'
         '\t\t\tlun->pr.state = PR_STATE_FREE;\n'
         '\t\tpublish(lun);\n\t}\n'
-        '\tspin_unlock_irqrestore(&lun->lock, flags);\n\tif (!failed)')),
+        '\tspin_unlock_irqrestore(&lun->lock, flags);\n\tif (failed)')),
 
     ('5.6-tried-again-once', 'pr_wire.c', [
         'hostile.undone',       # 'BUSY for 1 s' and others: the open must succeed

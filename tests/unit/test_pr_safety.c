@@ -1112,6 +1112,28 @@ static void not_moved_after_all(void **state)
 	assert_holder(KA);
 }
 
+/* Rules 4.5 and 6.3: what a late command may have registered meanwhile leaves once more. */
+static void left_while_a_command_was_late(void **state)
+{
+	struct pr_reply reply = { .path = PR_NO_PATH };
+	struct pr_request req;
+	struct pr_op op;
+
+	(void)state;
+	pw_settle(a);
+	pw_members(a, 0);
+	a->lun.live = 2;
+	pr_op_init(&op, PR_OP_LEAVE);
+	op.paths = 3;
+	assert_true(pr_next(&a->lun, &op, NULL, &req));
+	assert_int_equal(req.paths, 2);
+	a->lun.doubt |= 1;
+	reply.ended[PR_GOOD] = 2;
+	assert_false(pr_next(&a->lun, &op, &reply, &req));
+	assert_int_equal(a->lun.registered, 0);
+	assert_int_equal(a->lun.doubt, 1);
+}
+
 /* Rule 5.2: an admission that counts too few keys leaves the rest to the watcher. */
 static void another_proof_is_out_of_date(void **state)
 {
@@ -1573,6 +1595,7 @@ int main(void)
 		cmocka_unit_test_setup(reserved_behind_a_release, two_hosts),
 		cmocka_unit_test_setup(retained_before_the_first_look, two_hosts),
 		cmocka_unit_test_setup(not_moved_after_all, two_hosts),
+		cmocka_unit_test_setup(left_while_a_command_was_late, two_hosts),
 		cmocka_unit_test_setup(another_proof_is_out_of_date, two_hosts),
 		cmocka_unit_test_setup(cleared_while_registering, two_hosts),
 		cmocka_unit_test_setup(lost_reserve_while_retaking, two_hosts),

@@ -496,12 +496,31 @@ def rest(control):
     poll(quiet, 60, 'no more commands')
 
 
+def idle(t, features=''):
+    """A device of this host whose paths are registered, and that wants nothing more."""
+    mpa = t.a.prmpath('mpa', f'pr_key {K:#x} {features}')
+    poll(lambda: t.lun.target.state()['keys'] == [K] * len(t.a.paths), 20, 'all paths are registered')
+    rest(t.lun.target)
+    return mpa
+
+
+def holder_alone(t):
+    """An owner of whose paths one is registered, the holder."""
+    control = t.lun.target
+    mpa = t.a.prmpath('mpa', f'pr_key {K:#x} pr_poll 0')
+    hold(t, mpa).opened()
+    mpa.wait_status(state='owner', keys_own=str(len(t.a.paths)))
+    rest(control)
+    holder = int(control.state()['holder_nexus'].split(':')[1])
+    Raw(t.a, K).unregister(*(path for path in range(len(t.a.paths)) if path != holder))
+    expect(control.state()['keys'] == [K], control.state())
+    return mpa
+
+
 def open_unseen(t, options):
     """An open of two commands, between which another host registers; no keys can be read since."""
     control = t.lun.target
-    mpa = t.a.prmpath('mpa', f'pr_key {K:#x} pr_poll 0 pr_timeout 4')
-    poll(lambda: control.state()['keys'] == [K, K], 20, 'both paths are registered')
-    rest(control)
+    mpa = idle(t, 'pr_poll 0 pr_timeout 4')
     last = control.log()[-1][0]
     control.rules({**RESERVE, 'delay': 600, 'times': 1}, {**KEYS, 'patch': {4: '0000000c'}})
     session = hold(t, mpa, options)
@@ -566,9 +585,7 @@ def registered_later(t):
 def left_while_busy(t):
     """a path that is busy with a read when its device goes is unregistered when that has ended"""
     control = t.lun.target
-    mpa = t.a.prmpath('mpa', f'pr_key {K:#x}')
-    poll(lambda: control.state()['keys'] == [K, K], 20, 'both paths are registered')
-    rest(control)
+    mpa = idle(t)
     with without_udev(t.vm):
         slow_once(control, RESERVATION)
         code, out = try_open(mpa)
@@ -579,6 +596,50 @@ def left_while_busy(t):
     expect(control.state()['keys'] == [K], control.state())
     control.call('go')
     poll(lambda: control.state()['keys'] == [], 20, 'none is registered')
+
+
+@case(topology='hostile', rules=['6.3', '4.8'], hosts=('a',))
+def reserved_while_leaving(t):
+    """a RESERVE that is done while the last paths leave is released all the same"""
+    control = t.lun.target
+    mpa = idle(t, 'pr_timeout 6 pr_poll 0')
+    with without_udev(t.vm):
+        slow_once(control, RESERVE)
+        code, out = try_open(mpa)
+        expect(code, f'the open did not wait for its RESERVE: {out}')
+        waits(control)
+        control.rules({**REGISTER, 'mute': True, 'execute': False, 'times': 1})
+        last = control.log()[-1][0]
+        removal = t.vm.spawn(f'dmsetup remove --noudevsync {mpa.name}')
+        t.a.devices.remove(mpa)
+        poll(lambda: [OUT, 0] in [entry[2:4] for entry in control.log(last)], 20, 'a path leaves')
+        control.call('go')
+        poll(lambda: [OUT, 1, 0] in [entry[2:5] for entry in control.log()], 20, 'it is reserved')
+        code, out = removal.wait(60)
+        expect(code == 0, out)
+    poll(lambda: not control.state()['type'], 40, 'nothing is reserved')
+    # The path that never answered is the other one.
+    poll(lambda: control.state()['keys'] == [K], 20, 'the path that was late is not registered')
+
+
+@case(topology='hostile', rules=['5.3'], hosts=('a',))
+def answered_before_it_failed(t):
+    """E37: what a path said before it failed neither revives nor proves it"""
+    control = t.lun.target
+    mpa = t.a.prmpath('mpa', f'pr_key {K:#x} pr_register open pr_poll 0')
+    number = t.a.paths[0].number
+    with without_udev(t.vm):
+        control.rules({**REGISTER, 'path': 1, 'delay': 600, 'times': 1})
+        session = hold(t, mpa)
+        poll(lambda: control.state()['keys'] == [K] and control.state()['waiting'], 20,
+             'one path is registered, and waits for the other')
+        expect(mpa.message('fail_path', number)[0] == 0, 'fail_path')
+        control.call('go')
+        session.opened()
+    path = mpa.status()['paths'][number]
+    expect(not path['active'] and path['pr'] != 'registered', path)
+    expect(mpa.message('reinstate_path', number)[0] == 0, 'reinstate_path')
+    poll(lambda: mpa.status()['paths'][number]['pr'] == 'registered', 20, 'it is registered again')
 
 
 @case(topology='hostile', rules=['5.8', '5.11', '6.3'], hosts=('a',))
@@ -611,13 +672,7 @@ def late_release(t):
 def one_conflict_after_another(t):
     """seven of eight paths lose their registration under I/O: each write meets one conflict"""
     control = t.lun.target
-    mpa = t.a.prmpath('mpa', f'pr_key {K:#x} pr_poll 0')
-    hold(t, mpa).opened()
-    mpa.wait_status(state='owner', keys_own='8')
-    rest(control)
-    holder = int(control.state()['holder_nexus'].split(':')[1])
-    Raw(t.a, K).unregister(*(path for path in range(8) if path != holder))
-    expect(control.state()['keys'] == [K], control.state())
+    mpa = holder_alone(t)
     # While one conflict is looked into, the others come.
     control.rules({**RESERVATION, 'delay': 0.5})
     last = control.log()[-1][0]
@@ -629,6 +684,16 @@ def one_conflict_after_another(t):
     # A write that met one waits until its path is judged.
     conflicts = sum(entry[2] in WRITE['op'] and entry[4] == 0x18 for entry in control.log(last))
     expect(8 < conflicts <= 64, f'{conflicts} conflicts')
+
+
+@case(topology='hostile', rules=['5.4'], hosts=('a',), paths=8)
+def a_conflict_on_each_path(t):
+    """seven of eight paths lose their registration: a write that meets them all is written"""
+    control = t.lun.target
+    mpa = holder_alone(t)
+    t.a.check(f'dd if=/dev/zero of={mpa} bs=4k count=8 oflag=direct conv=notrunc')
+    poll(lambda: control.state()['keys'] == [K] * 8, 40, 'all paths are registered')
+    expect(mpa.status()['state'] == 'owner', mpa.status())
 
 
 def alua(state, **how):

@@ -226,6 +226,19 @@ def reach_the_target(t):
             mp.message('reinstate_path', path.number)
 
 
+@case(topology='tcm_loop', rules=['5.12'], file='/run/commands')
+def one_path_denies_the_cache(t):
+    """a flush is sent down a path that has a write cache, whatever another one says"""
+    t.lun.backstore.attribute('emulate_write_cache', 1)
+    for path in t.a.paths:
+        t.a.check(f'echo 1 > /sys/block/{path.name}/device/rescan')
+    mp = create(t, rr(*t.a.paths))
+    t.a.check(f'echo temporary write through > /sys/block/{t.a.paths[0].name}/device/scsi_disk/*/cache_type')
+    with Cdbs(t) as sent:
+        t.a.check(f'python3 -c "import os; fd = os.open(\'{mp}\', os.O_RDWR); [os.fsync(fd) for n in range(6)]"')
+    expect(sent.count(SYNC_10, SYNC_16) == 6, sent.cdbs)
+
+
 def write_and_compare(t, device, seed, sizes):
     """The first megabyte, in blocks of these sizes."""
     t.a.check(f'fio --name=pi --filename={device} --direct=1 --rw=randwrite --bsrange={sizes} '
