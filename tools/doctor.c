@@ -195,6 +195,7 @@ static void check_state(struct findings *f, const struct prm_status *st)
 
 static void check_device_paths(struct findings *f, const struct prm_status *st)
 {
+	char cure[300];
 	size_t usable = 0;
 	size_t i;
 
@@ -202,11 +203,12 @@ static void check_device_paths(struct findings *f, const struct prm_status *st)
 		const struct prm_path *path = &st->path[i];
 
 		usable += path_usable(st, path);
+		snprintf(cure, sizeof(cure),
+			 "look at cable, port and session; it comes back by path_check, or by "
+			 "'dmsetup message %s 0 reinstate_path %s'", st->name, path->dev);
 		if (!path->active)
 			found(f, LEVEL_PROBLEM, st->name,
-			      "look at cable, port and session; it comes back by path_check, or by "
-			      "'dmsetup message DEV 0 reinstate_path'",
-			      "path %s failed %u times and is out of use", path->dev,
+			      cure, "path %s failed %u times and is out of use", path->dev,
 			      path->fails);
 		else if (!strcmp(path->registration, "refused"))
 			found(f, LEVEL_PROBLEM, st->name,

@@ -137,9 +137,11 @@ static const struct {
 	{ EBUSY,
 	  "held by another host, fenced, or opened with 'single'; see 'prmpath status'" },
 	{ EIO,
-	  "no path could answer or be registered; check the paths with 'prmpath status'" },
+	  "no path could answer or be registered, or the storage has no PREEMPT AND ABORT; "
+	  "see the kernel log and 'prmpath status'" },
 	{ EOPNOTSUPP,
-	  "the storage has no SCSI-3 persistent reservations; only 'bypass' opens are possible" },
+	  "no SCSI-3 persistent reservations (then 'no_reserve' works), or not of this pr_type, "
+	  "or no pr_key in the table; the kernel log says which" },
 	{ ETIMEDOUT,
 	  "the paths did not answer within the device's pr_timeout; check them, then try again" },
 	{ EINVAL,

@@ -29,8 +29,10 @@ static const struct {
 	  "       query: could not tell" },
 	{ EXIT_BUSY, "another host holds the LUN, the session rules refuse, or\n"
 	  "       something is in use" },
-	{ EXIT_IO, "no path could answer or be registered" },
-	{ EXIT_NO_PR, "the storage has no persistent reservations" },
+	{ EXIT_IO, "no path could answer or be registered, or the storage has no\n"
+	  "       PREEMPT AND ABORT" },
+	{ EXIT_NO_PR, "the storage has no persistent reservations, or not of this\n"
+	  "       type, or the table no key" },
 	{ EXIT_TIMEOUT, "the paths did not answer in time" },
 	{ EXIT_PERMISSION, "no permission" },
 	{ EXIT_NOT_PRMPATH, "no such device, not a prmpath device, or no module" },

@@ -15,7 +15,7 @@
 /* The module's control node: /dev/prmpath-control. */
 #define PRM_CONTROL_NAME	"prmpath-control"
 
-/* Raised when a structure or the meaning of a bit changes. */
+/* Raised when a structure changes. A bit never gets another meaning. */
 #define PRM_ABI_VERSION		1
 
 /* Open options; they combine freely, except bypass, which stands alone. */
