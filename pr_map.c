@@ -2516,8 +2516,13 @@ static enum stage answer_undo_verify(struct pr_lun *lun, struct pr_op *op,
 	op->took = false;
 	lun->holder = PR_NO_PATH;
 	if (owner == OWNER_NONE || owner == OWNER_FOREIGN) {
-		if (!session_open(lun))
+		if (lun->state == PR_STATE_OWNER) {
+			/* A RESERVE without status may come yet: it proves nothing (rule 5.11). */
+			fenced(lun, op);
+			lun->leftover = true;
+		} else if (!session_open(lun)) {
 			lun->state = PR_STATE_FREE;
+		}
 		return ST_UNDO_UNREGISTER;
 	}
 	/* A session whose reservation was in doubt goes on only as its owner (rule 5.5). */

@@ -1026,6 +1026,33 @@ static void lost_status_while_retaking(void **state)
 	}
 }
 
+/* By an owner that has come and gone while path 0 was not registered yet. */
+static void path_one_is_evicted(void)
+{
+	sim_forget_nexus(target, a->nexus[1]);
+	sim_path_state(target, a->nexus[0], SIM_PATH_IN_FLIGHT);
+}
+
+/* Rule 5.11: a RESERVE of a retake that comes late is no proof of what has been before it. */
+static void late_reserve_behind_another_owner(void **state)
+{
+	(void)state;
+	owner_after_amnesia(PR_TYPE_WRITE_EXCLUSIVE_RO);
+	when_at(a, "RETAKE", path_one_is_evicted);
+	pw_do(a, PR_OP_WATCH, 0);
+	assert_happened(a);
+	sim_path_state(target, a->nexus[0], SIM_PATH_UP);
+	pw_deliver(a, 0);
+	assert_holder(KA);
+	alive(a, 0);
+	pw_settle(a);
+	assert_state(a, PR_STATE_FENCED);
+	assert_false(writes(a));
+	pw_close(a);
+	pw_settle(a);
+	assert_int_equal(target->type, 0);
+}
+
 /* Another host is the first to see that the LUN is free. */
 static void reserve_when_free(struct pw_host *h, unsigned int n,
 			      const struct pr_request *req, int path)
@@ -1592,6 +1619,7 @@ int main(void)
 		cmocka_unit_test(conflict_of_a_dead_path),
 		cmocka_unit_test_setup(probe_without_an_answer, two_hosts),
 		cmocka_unit_test_setup(lost_status_while_retaking, two_hosts),
+		cmocka_unit_test_setup(late_reserve_behind_another_owner, two_hosts),
 		cmocka_unit_test_setup(reserved_behind_a_release, two_hosts),
 		cmocka_unit_test_setup(retained_before_the_first_look, two_hosts),
 		cmocka_unit_test_setup(not_moved_after_all, two_hosts),
