@@ -598,7 +598,7 @@ def left_while_busy(t):
     poll(lambda: control.state()['keys'] == [], 20, 'none is registered')
 
 
-@case(topology='hostile', rules=['6.3', '4.8'], hosts=('a',))
+@case(topology='hostile', rules=['6.3', '4.8'], hosts=('a',), long=['6.1'])
 def reserved_while_leaving(t):
     """a RESERVE that is done while the last paths leave is released all the same"""
     control = t.lun.target
@@ -668,7 +668,7 @@ def late_release(t):
     expect(mpa.status()['state'] == 'owner' and state['type'] == 7, f'{mpa.status()}: {state}')
 
 
-@case(topology='hostile', rules=['5.4'], hosts=('a',), paths=8)
+@case(topology='hostile', rules=['5.4'], hosts=('a',), paths=8, long=['6.1'])
 def one_conflict_after_another(t):
     """seven of eight paths lose their registration under I/O: each write meets one conflict"""
     control = t.lun.target
@@ -686,7 +686,7 @@ def one_conflict_after_another(t):
     expect(8 < conflicts <= 64, f'{conflicts} conflicts')
 
 
-@case(topology='hostile', rules=['5.4'], hosts=('a',), paths=8)
+@case(topology='hostile', rules=['5.4'], hosts=('a',), paths=8, long=['6.1'])
 def a_conflict_on_each_path(t):
     """seven of eight paths lose their registration: a write that meets them all is written"""
     control = t.lun.target
