@@ -93,7 +93,7 @@ struct lun_path_private {
  * @commands: sent
  * @rounds: in sequence
  * @error: the outcome for the waiter
- * @suspends: lun->suspends when it was submitted
+ * @suspends: of a message: lun->suspends before its sender saw that none is under way
  * @leaving: paths that are no members and that it uses all the same
  * @held: paths to which it holds references
  * @session_before: lun->pr.session when it began
