@@ -514,7 +514,8 @@ def file_system(t, mp, device, kind, held=True):
 def file_systems(t):
     """mount of ext4 and xfs is an open that reserves, umount releases"""
     mp = Multipathd(t, t.a).start().map()
-    for kind in 'ext4', 'xfs':
+    # Debug kernels have no xfs: it is a sixth of their build.
+    for kind in ('ext4', 'xfs') if t.kernel == t.line else ('ext4',):
         file_system(t, mp, mp.dev, kind)
         released(mp)
 
@@ -557,7 +558,7 @@ def lvm(t):
     command('lvcreate -y -W n -L 340M -n lv vg')
     t.cleanup(t.vm.run, 'umount /mnt; dmsetup remove vg-lv')
     mp.owner()
-    file_system(t, mp, '/dev/mapper/vg-lv', 'xfs')
+    file_system(t, mp, '/dev/mapper/vg-lv', 'ext4')
     t.a.paths[0].scsi_state('offline')
     mp.wait_paths(FAULTY, t.a.paths[0])
     t.vm.check('mount /dev/mapper/vg-lv /mnt && sha256sum -c /mnt/sum; umount /mnt')

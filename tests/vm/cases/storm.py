@@ -190,10 +190,11 @@ def suspended_closers(t):
 def removals(t):
     """removed plainly, deferred and by force with sessions open, and made again"""
     storm(t, [*OPENERS, ('remove',), ('look',)], ('full', 'one'),
-          # create: ENXIO if the name is free and the number is not yet
+          # create: ENXIO if the name is free and the number is not yet; resume: EINVAL of a device
+          # that a deferred removal is just taking away
           allowed(LINEAR, GONE, NODE,
                   {'remove': {'EBUSY', 'ENXIO'}, 'remove deferred': {'ENXIO'},
-                   'create': {'EBUSY', 'ENXIO'}}))
+                   'create': {'EBUSY', 'ENXIO'}, 'resume': {'EINVAL'}}))
 
 
 @case(topology='tcm_loop', rules=['4.8'], cpus=2, long=True)
