@@ -193,7 +193,7 @@ def loaded(vm):
     return vm.check(f'cat /sys/module/{MODULE}/version').strip()
 
 
-@case(topology='packages', rules=['4.5', '4.8', '6.1'], module=False, cpus=2, long=['6.1'])
+@case(topology='packages', rules=['4.5', '4.8', '6.1'], module=False, cpus=2, long=True)
 def module_upgrade(t):
     """a new package leaves what runs alone; the module is exchanged under a LUN that stays this host's"""
     installed(t)
