@@ -10,7 +10,8 @@ from lio import Backstore, IscsiLoop, IscsiWired, TcmLoop  # noqa: F401 (for cas
 MODULE = 'dm_prmpath'
 REGISTRY = []
 # Files whose cases hardly meet what differs between the kernels: users' programs, words of tables,
-# decisions about answers. In make check each runs on one kernel, in turn; in make check-long on both.
+# decisions about answers. In make check each runs on one kernel, in turn, in make check-debug on that
+# one's debug kernel, in make check-long on both of Debian's.
 IN_TURN = {'backstore', 'command', 'groups', 'hostile', 'multipathd', 'refusal', 'smoke', 'table'}
 
 
@@ -20,10 +21,10 @@ class Case:
         self.module, self.kernels, self.layout = module, kernels, layout
         self.vms = TOPOLOGIES[topology].vms, cpus
         self.file = inspect.getsourcefile(function).rsplit('/', 1)[1][:-3]
-        self.in_turn = self.file in IN_TURN and not long and len(kernels) > 1
-        before = sum(case.in_turn and case.file == self.file for case in REGISTRY)
-        self.long = (kernels if long is True else
-                     (kernels[before % len(kernels)],) if self.in_turn else long or ())
+        turn = sum(case.file == self.file for case in REGISTRY) % len(kernels)
+        others = kernels[:turn] + kernels[turn + 1:] if long in (True, False) else long
+        self.off_turn = others if self.file in IN_TURN else ()
+        self.long = kernels if long is True else long or self.off_turn
         self.name = f'{self.file}.{function.__name__}'
         self.title = (inspect.getdoc(function) or '').split('\n')[0]
         if not self.title:
