@@ -3,6 +3,7 @@
  * Who is who: the SCSI device behind a path, its LUN's name, our own ports.
  */
 #include <linux/module.h>
+#include <linux/mutex.h>
 #include <linux/slab.h>
 #include <linux/string.h>
 #include <scsi/scsi_device.h>
@@ -56,15 +57,20 @@ int identity_lun(struct scsi_device *sdev, char id[LUN_ID_LEN])
 	return scsi_vpd_lun_id(sdev, id, LUN_ID_LEN);
 }
 
-static bool session_port(struct iscsi_cls_session *session, struct pr_port_id *port)
+static bool session_port(struct scsi_device *sdev, struct iscsi_cls_session *session,
+			 struct pr_port_id *port)
 {
 	char *name = kzalloc(PAGE_SIZE, GFP_KERNEL);
-	int len;
+	int len = 0;
 
 	if (!name)
 		return false;
-	len = session->transport->get_session_param(session,
-						    ISCSI_PARAM_INITIATOR_NAME, name);
+	/* A logout frees the name after this device's removal, which begins with its state. */
+	mutex_lock(&sdev->state_mutex);
+	if (sdev->sdev_state != SDEV_CANCEL && sdev->sdev_state != SDEV_DEL)
+		len = session->transport->get_session_param(session,
+							    ISCSI_PARAM_INITIATOR_NAME, name);
+	mutex_unlock(&sdev->state_mutex);
 	/* A session that was never given a name prints as "(null)". */
 	if (len > 0 && name[0] != '(') {
 		strim(name);
@@ -98,7 +104,7 @@ bool identity_port(struct scsi_device *sdev, struct pr_port_id *port)
 	if (!is_session)
 		return false;
 	if (is_session(parent))
-		known = session_port(iscsi_dev_to_session(parent), port);
+		known = session_port(sdev, iscsi_dev_to_session(parent), port);
 	symbol_put(iscsi_is_session_dev);
 	return known;
 }
