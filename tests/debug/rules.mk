@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # make check-debug	cases on kernels that look for memory errors, locking, leaks and
-#			forgotten objects, and that fail allocations on request; make
-#			check runs a short form of it
-#	DEBUG_CASES=.	as CASES
+#			forgotten objects, and that fail allocations on request; some on
+#			one that looks for data races; make check runs a short form of it
+#	DEBUG_CASES=	as CASES
 #	DEBUG_KERNELS=6.12-debug	one kernel
 # make coverage-module	which lines of the module have run there; part of make coverage
 
-DEBUG_KERNELS ?= 6.1-debug 6.12-debug
-DEBUG_CASES ?= .
+DEBUG_KERNELS ?= $(DEBUG_LINES)
+DEBUG_CASES ?=
 
 build/debug/%: tests/debug/%.c uapi/prmpath.h
 	@mkdir -p $(@D)

@@ -24,6 +24,13 @@ SHORT_FORM = {
     'storm.removals',
     'storm.each_allocation_fails',
 }
+# What a kernel that looks for data races runs: everything at once, with and without I/O.
+RACES_IN = {
+    'storm.hot_path',
+    'storm.messages_and_status',
+    'storm.opens_and_reloads',
+    'storm.yanked_disks',
+}
 # kmemleak takes as much time as everything else: it has guests of its own, for cases where
 # memory comes and goes.
 LEAKS_IN = {'fault', 'limits', 'session', 'storm', 'table'}
@@ -31,6 +38,10 @@ LEAKS_IN = {'fault', 'limits', 'session', 'storm', 'table'}
 
 def is_debug(kernel):
     return kernel.endswith('-debug')
+
+
+def looks_for_races(kernel):
+    return kernel.endswith('-kcsan')
 
 
 def looks_for_leaks(kernel, case):

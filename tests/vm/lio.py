@@ -5,19 +5,19 @@ Everything goes through configfs (a tenth of a second); TargetcliTarget does
 what the documentation shows users. Every path has a port of its own and
 every host an explicit initiator name, so that a path is one I_T nexus.
 """
-from harness import Host, Path, device_numbers, poll
+from harness import Host, Path, device_numbers, patience, poll
 
 CONFIGFS = '/sys/kernel/config/target'
 IQN = 'iqn.2003-01.org.example'
 
-# Short timers: no-op after 1 s, answer within 2 s, commands fail 5 s after that.
+# Short timers: no-op after 1 s, answer within 2 s, commands fail 5 s after that. A login gets 5 s,
+# and longer in guests that are slow.
 ISCSID_CONF = '''\
 iscsid.startup = /usr/sbin/iscsid
 node.startup = manual
 node.session.timeo.replacement_timeout = 5
 node.conn[0].timeo.noop_out_interval = 1
 node.conn[0].timeo.noop_out_timeout = 2
-node.conn[0].timeo.login_timeout = 5
 node.session.initial_login_retry_max = 2
 node.session.err_timeo.abort_timeout = 5
 node.session.err_timeo.lu_reset_timeout = 5
@@ -233,7 +233,8 @@ class WirePath(Path):
 
 def login(vm, host, portals):
     """Log in to target path p at portals[p] as host; return the disks by path."""
-    vm.put('/etc/iscsi/iscsid.conf', ISCSID_CONF)
+    vm.put('/etc/iscsi/iscsid.conf', ISCSID_CONF +
+           f'node.conn[0].timeo.login_timeout = {round(5 * patience())}\n')
     vm.put('/etc/iscsi/initiatorname.iscsi', f'InitiatorName={initiator(host)}\n')
     vm.put(f'/etc/iscsi/ifaces/{host}', f'''iface.iscsi_ifacename = {host}
 iface.transport_name = tcp
