@@ -299,6 +299,7 @@ static void set_baseline(struct pr_lun *lun, const struct pr_op *op)
 	lun->generation = op->keys.generation;
 	lun->baseline = op->keys.complete;
 	lun->attention = false;
+	lun->lapsed = false;
 }
 
 /* The generation counts @made commands of ours, and of our proofs all or none. */
@@ -388,10 +389,13 @@ static void note_proof(struct pr_lun *lun, struct pr_op *op, const struct pr_rep
 	op->proofs += count_bits(reply->ended[PR_GOOD]);
 	op->proof_lost |= reply->ended[PR_LOST] & ~reply->unsent;
 	/* A command that came late did it, whoever had the LUN then. */
-	if (lun->state == PR_STATE_OWNER)
+	if (lun->state == PR_STATE_OWNER) {
 		lun->unverified |= reply->ended[PR_GOOD] & lun->doubt & ~lun->registered;
-	else
+		/* An open puts aside what was proven. */
+		lun->lapsed |= reply->ended[PR_CONFLICT] & (lun->registered | op->configure);
+	} else {
 		op->doubted |= reply->ended[PR_GOOD] & lun->doubt;
+	}
 	lun->registered |= reply->ended[PR_GOOD];
 	lun->registered &= ~reply->ended[PR_CONFLICT];
 	lun->doubt &= ~(reply->ended[PR_GOOD] | reply->ended[PR_CONFLICT]);
@@ -651,6 +655,7 @@ static enum stage session_begins(struct pr_lun *lun, struct pr_op *op,
 	op->prior_opened = lun->opened;
 	lun->state = state;
 	lun->suspect = false;
+	lun->lapsed = false;
 	lun->unverified = lun->present & ~lun->registered;
 	lun->undo = 0;
 	lun->session |= op->options;
@@ -903,9 +908,7 @@ static enum stage answer_reserve_look(struct pr_lun *lun, struct pr_op *op,
 		return ST_RESERVE;
 	if (!note_reservation(lun, op, reply))
 		return unanswered(op, reply);
-	if (owner_of(lun, &op->resv) != OWNER_ALL || proven(lun) & ~op->made)
-		return ST_RESERVE;
-	return open_again(op);
+	return owner_of(lun, &op->resv) == OWNER_ALL ? open_again(op) : ST_RESERVE;
 }
 
 static bool ask_reserve(struct pr_lun *lun, struct pr_op *op, struct pr_request *req)
@@ -1904,6 +1907,24 @@ static enum stage admit_subjects(const struct pr_lun *lun, struct pr_op *op)
 	return register_paths(op, op->paths & lun->present, ST_ADMIT_WITNESS);
 }
 
+/*
+ * With types 7 and 8 a key of ours says that we hold it too. Not if no path in @proven has
+ * it, others are registered or have removed what was proven, and late commands may have made
+ * all that there is under them (rule 5.8).
+ */
+static bool only_late(const struct pr_lun *lun, u64 proven)
+{
+	u64 late = lun->doubt;
+
+	if (lun->lapsed) {
+		late |= lun->unverified;
+		proven &= ~lun->unverified;
+	}
+	return pr_type_all_registrants(lun->type) && !proven &&
+	       (lun->keys_foreign || lun->lapsed) &&
+	       lun->keys_own <= count_bits(late & lun->present);
+}
+
 static enum stage answer_admit_keys(struct pr_lun *lun, struct pr_op *op,
 				    const struct pr_reply *reply)
 {
@@ -1915,9 +1936,7 @@ static enum stage answer_admit_keys(struct pr_lun *lun, struct pr_op *op,
 	}
 	if (!op->keys.complete)
 		return failed(op, PR_WHY_UNSETTLED);
-	/* Types 7 and 8: only what a late command of ours made speaks for us (rule 5.8). */
-	if (pr_type_all_registrants(lun->type) && !witness(lun, op) && lun->keys_foreign &&
-	    lun->keys_own <= count_bits(lun->doubt & lun->present))
+	if (only_late(lun, witness(lun, op)))
 		return fenced(lun, op);
 	op->own_before = lun->keys_own;
 	op->generation_before = op->keys.generation;
@@ -1972,6 +1991,7 @@ static enum stage answer_admit_witness(struct pr_lun *lun, struct pr_op *op,
 	if (reply->ended[PR_CONFLICT]) {
 		/* The witness itself is no longer registered. */
 		lun->registered &= ~reply->ended[PR_CONFLICT];
+		lun->lapsed = true;
 		return admit_again(lun, op);
 	}
 	if (!reply->ended[PR_GOOD])
@@ -2125,6 +2145,8 @@ static enum stage answer_watch_keys(struct pr_lun *lun, struct pr_op *op,
 	 */
 	if (!checked && !op->probed)
 		return ST_WATCH_PROBE;
+	if (only_late(lun, lun->registered & lun->present))
+		return fenced(lun, op);
 	/* What the probe could not ask, the next look asks. */
 	if (!op->unanswered)
 		set_baseline(lun, op);

@@ -56,6 +56,8 @@ struct pr_config {
  * @leftover: a reservation with K stands that nobody wants
  * @unseen: ours since rule 6.1's two commands; who registered between them has not
  *	been looked for yet
+ * @lapsed: a proven path of the owner turned out to be registered no more, and no count of
+ *	keys has been read since
  * @present: paths of the table
  * @live: paths that are present, not failed, with no command left over
  * @registered: paths proven to be registered with K
@@ -88,6 +90,7 @@ struct pr_lun {
 	bool suspect;
 	bool leftover;
 	bool unseen;
+	bool lapsed;
 	u64 present;
 	u64 live;
 	u64 registered;

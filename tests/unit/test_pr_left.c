@@ -201,10 +201,9 @@ static void fenced_without_registering(void **state)
 	assert_int_equal(target->generation, generation);
 }
 
-/* Rules 5.3, 5.8: what a command of before the takeover registers is none either. */
-static void registered_late_and_fenced(void **state)
+/* Under host b, which took the LUN from host a, a command of before that registers path 1. */
+static void registered_late(void)
 {
-	(void)state;
 	owner_of_type_7(0);
 	sim_forget_nexus(target, a->nexus[1]);
 	pw_path_fail(a, 1);
@@ -221,11 +220,67 @@ static void registered_late_and_fenced(void **state)
 	pw_deliver(a, 1);
 	a->want_watch = false;
 	a->want_admit = 0;
+	assert_int_equal(sim_registrations(target, KA), 1);
+}
+
+/* Rules 5.3, 5.8: what a command of before the takeover registers is none either. */
+static void registered_late_and_fenced(void **state)
+{
+	(void)state;
+	registered_late();
 	pw_conflict(a, 0);
 	pw_background_start(a);
 	to_its_end(a);
 	assert_state(a, PR_STATE_FENCED);
 	assert_int_equal(sim_registrations(target, KB), 2);
+}
+
+/* Rules 5.3, 5.8, 5.11: nor is it one when the other host has gone, whoever finds it so. */
+static void registered_late_and_alone(void **state)
+{
+	int who;
+
+	(void)state;
+	for (who = 0; who < 4; who++) {
+		two_hosts_with(2);
+		registered_late();
+		assert_int_equal(pw_close(b), 0);
+		pw_settle(b);
+		assert_int_equal(sim_registrations(target, KB), 0);
+		assert_int_equal(target->type, PR_TYPE_WRITE_EXCLUSIVE_AR);
+		if (who == 0)
+			pw_do(a, PR_OP_WATCH, 0);
+		else if (who == 1)
+			pw_do(a, PR_OP_CONFLICT, 1);
+		else if (who == 2)
+			pw_do(a, PR_OP_ADMIT, 2);
+		else
+			a->lun.suspect = true;	/* an open that looks */
+		assert_int_equal(pw_open(a, 0), -EBUSY);
+		assert_state(a, PR_STATE_FENCED);
+		assert_false(writes(a));
+		assert_int_equal(pw_close(a), 0);
+		pw_settle(a);
+		assert_int_equal(pw_open(a, 0), 0);
+	}
+}
+
+/* Rules 5.5, 5.8: registrations of before are none of a late command, though all paths flap. */
+static void all_paths_in_doubt(void **state)
+{
+	int path;
+
+	(void)state;
+	owner_of_type_7(0);
+	for (path = 0; path < 2; path++) {
+		pw_path_fail(a, path);
+		a->lun.doubt |= 1 << path;
+	}
+	for (path = 0; path < 2; path++)
+		pw_path_back(a, path);
+	pw_settle(a);
+	assert_state(a, PR_STATE_OWNER);
+	assert_true(writes(a));
 }
 
 /* Rule 3.1: an owner since the first read is seen, although RESERVE would succeed. */
@@ -242,6 +297,27 @@ static void reserved_by_both(void **state)
 	assert_int_equal(sim_registrations(target, KA), 0);
 	assert_int_equal(sim_registrations(target, KB), 2);
 	assert_true(writes(b));
+}
+
+/* Rules 3-default, 3.1: a proof of before is none that the other host has not taken it since. */
+static void proven_before_the_other(void **state)
+{
+	(void)state;
+	all_registrants();
+	pw_settle(a);
+	pw_reboot(a);
+	assert_true(pw_open_start(a, 0));
+	while (strcmp(pr_op_stage(&a->op), "PROVE"))
+		assert_true(pw_step(a));
+	assert_true(pw_step_on(a, 1));
+	assert_int_equal(pw_open(b, 0), 0);
+	pw_settle(b);
+	to_its_end(a);
+	assert_int_equal(pr_why_errno(a->op.why), -EBUSY);
+	assert_int_equal(sim_registrations(target, KA), 0);
+	assert_int_equal(sim_registrations(target, KB), 2);
+	assert_true(writes(b));
+	assert_false(writes(a));
 }
 
 /* Rule 4.8, E36: the path that leaves has the last registration. */
@@ -436,7 +512,10 @@ int main(void)
 		cmocka_unit_test_setup(registered_anew_and_fenced, two_hosts),
 		cmocka_unit_test_setup(fenced_without_registering, two_hosts),
 		cmocka_unit_test_setup(registered_late_and_fenced, two_hosts),
+		cmocka_unit_test(registered_late_and_alone),
+		cmocka_unit_test_setup(all_paths_in_doubt, two_hosts),
 		cmocka_unit_test_setup(reserved_by_both, two_hosts),
+		cmocka_unit_test_setup(proven_before_the_other, two_hosts),
 		cmocka_unit_test_setup(last_registration, two_hosts),
 		cmocka_unit_test_setup(stepped_out_on_all_paths, two_hosts),
 		cmocka_unit_test_setup(broken_after_all, two_hosts),
