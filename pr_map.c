@@ -299,7 +299,6 @@ static void set_baseline(struct pr_lun *lun, const struct pr_op *op)
 	lun->generation = op->keys.generation;
 	lun->baseline = op->keys.complete;
 	lun->attention = false;
-	lun->lapsed = false;
 }
 
 /* The generation counts @made commands of ours, and of our proofs all or none. */
@@ -386,19 +385,22 @@ static bool ask_prove_paths(const struct pr_lun *lun, struct pr_request *req, u6
 /* What a round of REGISTER(K to K) proved; the target may count it. */
 static void note_proof(struct pr_lun *lun, struct pr_op *op, const struct pr_reply *reply)
 {
+	u64 late;
+
 	op->proofs += count_bits(reply->ended[PR_GOOD]);
 	op->proof_lost |= reply->ended[PR_LOST] & ~reply->unsent;
 	/* A command that came late did it, whoever had the LUN then. */
 	if (lun->state == PR_STATE_OWNER) {
-		lun->unverified |= reply->ended[PR_GOOD] & lun->doubt & ~lun->registered;
-		/* An open puts aside what was proven. */
-		lun->lapsed |= reply->ended[PR_CONFLICT] & (lun->registered | op->configure);
+		late = reply->ended[PR_GOOD] & lun->doubt & ~lun->registered;
+		lun->unverified |= late;
+		lun->late |= late;
 	} else {
 		op->doubted |= reply->ended[PR_GOOD] & lun->doubt;
 	}
 	lun->registered |= reply->ended[PR_GOOD];
 	lun->registered &= ~reply->ended[PR_CONFLICT];
 	lun->doubt &= ~(reply->ended[PR_GOOD] | reply->ended[PR_CONFLICT]);
+	lun->late &= ~reply->ended[PR_CONFLICT];
 	lun->refused &= ~reply->ended[PR_GOOD];
 }
 
@@ -655,7 +657,7 @@ static enum stage session_begins(struct pr_lun *lun, struct pr_op *op,
 	op->prior_opened = lun->opened;
 	lun->state = state;
 	lun->suspect = false;
-	lun->lapsed = false;
+	lun->late = 0;
 	lun->unverified = lun->present & ~lun->registered;
 	lun->undo = 0;
 	lun->session |= op->options;
@@ -819,10 +821,17 @@ static enum stage answer_open_keys(struct pr_lun *lun, struct pr_op *op,
 static enum stage answer_open_keys_all(struct pr_lun *lun, struct pr_op *op,
 				       const struct pr_reply *reply)
 {
+	u64 under = op->made;
+
 	if (!note_keys(lun, op, reply))
 		return unanswered(op, reply);
-	/* But for what this operation registered under it, unless it reserved as well. */
-	if (lun->keys_own > count_bits(op->made & lun->present) ||
+	if (lun->keys_foreign && lun->state != PR_STATE_OWNER)
+		under |= lun->doubt;
+	/*
+	 * But for what this operation registered under it, unless it reserved as well, or
+	 * what a command of before may have registered under others.
+	 */
+	if (lun->keys_own > count_bits(under & lun->present) ||
 	    (op->took && lun->keys_own && op->keys.complete && !lun->keys_foreign))
 		return open_found_own(lun, op);
 	if (key_absent(lun, op)) {
@@ -1290,10 +1299,12 @@ static enum stage answer_evict_keys(struct pr_lun *lun, struct pr_op *op,
 			lun->state = PR_STATE_FREE;
 		return failed(op, PR_WHY_LOST_RACE);
 	}
-	op->recheck = false;
-	set_baseline(lun, op);
-	if (op->made_count || op->maybe || !counts_fit(lun))
+	/* Who could not evict may be registered no more on that path. */
+	if (!op->recheck)
+		set_baseline(lun, op);
+	if (op->recheck || op->made_count || op->maybe || !counts_fit(lun))
 		lun->baseline = false;
+	op->recheck = false;
 	return owner_verdict(lun, op);
 }
 
@@ -1908,21 +1919,17 @@ static enum stage admit_subjects(const struct pr_lun *lun, struct pr_op *op)
 }
 
 /*
- * With types 7 and 8 a key of ours says that we hold it too. Not if no path in @proven has
- * it, others are registered or have removed what was proven, and late commands may have made
- * all that there is under them (rule 5.8).
+ * With types 7 and 8 a key of ours says that we hold it too. Not if late commands may have
+ * made all that there is, no other path in @proven has it, and the generation tells of more
+ * than those and our proofs: then another host may have had the LUN before (rule 5.8).
  */
-static bool only_late(const struct pr_lun *lun, u64 proven)
+static bool only_late(const struct pr_lun *lun, const struct pr_op *op, u64 proven)
 {
-	u64 late = lun->doubt;
+	u32 late = count_bits((lun->doubt | lun->late) & lun->present);
 
-	if (lun->lapsed) {
-		late |= lun->unverified;
-		proven &= ~lun->unverified;
-	}
-	return pr_type_all_registrants(lun->type) && !proven &&
-	       (lun->keys_foreign || lun->lapsed) &&
-	       lun->keys_own <= count_bits(late & lun->present);
+	return pr_type_all_registrants(lun->type) && !(proven & ~lun->late) &&
+	       lun->keys_own <= late &&
+	       op->keys.generation - lun->generation > late + op->proofs;
 }
 
 static enum stage answer_admit_keys(struct pr_lun *lun, struct pr_op *op,
@@ -1936,7 +1943,7 @@ static enum stage answer_admit_keys(struct pr_lun *lun, struct pr_op *op,
 	}
 	if (!op->keys.complete)
 		return failed(op, PR_WHY_UNSETTLED);
-	if (only_late(lun, witness(lun, op)))
+	if (only_late(lun, op, witness(lun, op)))
 		return fenced(lun, op);
 	op->own_before = lun->keys_own;
 	op->generation_before = op->keys.generation;
@@ -1991,7 +1998,6 @@ static enum stage answer_admit_witness(struct pr_lun *lun, struct pr_op *op,
 	if (reply->ended[PR_CONFLICT]) {
 		/* The witness itself is no longer registered. */
 		lun->registered &= ~reply->ended[PR_CONFLICT];
-		lun->lapsed = true;
 		return admit_again(lun, op);
 	}
 	if (!reply->ended[PR_GOOD])
@@ -2038,6 +2044,7 @@ static enum stage answer_admit_count(struct pr_lun *lun, struct pr_op *op,
 	if (single_path_type(lun->type) && (!op->placed || lun->holder == PR_NO_PATH))
 		return ST_FIND_HOLDER;
 	lun->unverified &= ~(op->paths & lun->registered);
+	lun->late &= ~(op->paths & lun->registered);
 	op->settled |= op->paths & lun->registered;
 	if (!lun->cfg.shared && lun->keys_foreign)
 		return owner_verdict(lun, op);
@@ -2145,7 +2152,7 @@ static enum stage answer_watch_keys(struct pr_lun *lun, struct pr_op *op,
 	 */
 	if (!checked && !op->probed)
 		return ST_WATCH_PROBE;
-	if (only_late(lun, lun->registered & lun->present))
+	if (only_late(lun, op, lun->registered & lun->present))
 		return fenced(lun, op);
 	/* What the probe could not ask, the next look asks. */
 	if (!op->unanswered)
@@ -2288,7 +2295,7 @@ static enum stage answer_retake_verify(struct pr_lun *lun, struct pr_op *op,
 	case OWNER_ALL:
 		break;
 	}
-	if (op->maybe || op->proof_lost)
+	if (op->maybe || op->proof_lost || op->memory_lost)
 		return ST_RETAKE_KEYS;
 	/* Registered or preempted in between: it was not ours all the time. */
 	if (!only_ours(op, op->resv.generation, op->made_count))
@@ -2300,20 +2307,28 @@ static enum stage answer_retake_verify(struct pr_lun *lun, struct pr_op *op,
 /*
  * A status was lost, and with it how often the generation should have moved. Since
  * the target lost its memory the entries with K tell how many REGISTERs were done; a
- * foreign one may hide a command that was not.
+ * foreign one may hide a command that was not. And it may have lost its memory once
+ * more: then not all are there that were made, while others' fill the count. (Where
+ * a host has one registration, one is all; E7.)
  */
 static enum stage answer_retake_keys(struct pr_lun *lun, struct pr_op *op,
 				     const struct pr_reply *reply)
 {
+	u32 made = op->made_count;
+
 	if (!note_keys(lun, op, reply))
 		return unanswered(op, reply);
 	/* Of two moments: a command of ours may have been late. */
 	if (op->keys.generation != op->resv.generation &&
 	    ++op->rounds <= ADMIT_ROUNDS)
 		return ST_RETAKE_VERIFY;
+	if (op->maybe || op->proof_lost)
+		made = op->memory_lost ? lun->keys_own : 0;
+	else if (lun->keys_own != made && lun->keys_own != 1)
+		return fenced_and_undone(lun, op);
 	if (!op->keys.complete || !lun->keys_own || lun->keys_foreign ||
 	    op->keys.generation != op->resv.generation ||
-	    !only_ours(op, op->keys.generation, op->memory_lost ? lun->keys_own : 0))
+	    !only_ours(op, op->keys.generation, made))
 		return fenced_and_undone(lun, op);
 	retaken(lun, op);
 	return ST_EVICT_KEYS;
@@ -2790,6 +2805,7 @@ void pr_path_left(struct pr_lun *lun, int path)
 {
 	pr_path_gone(lun, path);
 	lun->doubt &= ~bit(path);
+	lun->late &= ~bit(path);
 	if (lun->holder == path)
 		lun->holder = PR_NO_PATH;
 }

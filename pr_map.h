@@ -56,8 +56,6 @@ struct pr_config {
  * @leftover: a reservation with K stands that nobody wants
  * @unseen: ours since rule 6.1's two commands; who registered between them has not
  *	been looked for yet
- * @lapsed: a proven path of the owner turned out to be registered no more, and no count of
- *	keys has been read since
  * @present: paths of the table
  * @live: paths that are present, not failed, with no command left over
  * @registered: paths proven to be registered with K
@@ -65,6 +63,8 @@ struct pr_config {
  *	under its own reservation: no I/O there (rule 5.2)
  * @refused: the target or a foreign key on the nexus refused registration
  * @doubt: a REGISTER on it ended without a status that can be trusted
+ * @late: paths of the owner where such a command turned out to be done, and no admission
+ *	has told since under whose reservation
  * @undo: a failed open registered it and could not undo that; dropped at the next
  *	release, unless it is wanted by then (rule 3.6)
  * @holder: holder path, PR_NO_PATH when unknown or none
@@ -90,13 +90,13 @@ struct pr_lun {
 	bool suspect;
 	bool leftover;
 	bool unseen;
-	bool lapsed;
 	u64 present;
 	u64 live;
 	u64 registered;
 	u64 unverified;
 	u64 refused;
 	u64 doubt;
+	u64 late;
 	u64 undo;
 	int holder;
 	u8 type;

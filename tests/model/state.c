@@ -228,7 +228,7 @@ static void host(struct buf *b, struct world *w, struct pw_host *h, struct ghost
 	U8(lun->session);
 	BITS(&lun->opened, &lun->suspect, &lun->leftover, &lun->baseline, &lun->attention,
 	     &lun->no_abort, &lun->no_aptpl, &lun->twin);
-	BITS(&lun->unseen, &lun->lapsed);
+	BITS(&lun->unseen);
 	U8(lun->present);
 	U8(lun->live);
 	U8(lun->registered);
@@ -239,6 +239,7 @@ static void host(struct buf *b, struct world *w, struct pw_host *h, struct ghost
 		lun->unverified = unverified;
 	U8(lun->refused);
 	U8(lun->doubt);
+	U8(lun->late);
 	U8(lun->undo);
 	path(b, &lun->holder);
 	U8(lun->type);

@@ -201,8 +201,8 @@ static void fenced_without_registering(void **state)
 	assert_int_equal(target->generation, generation);
 }
 
-/* Under host b, which took the LUN from host a, a command of before that registers path 1. */
-static void registered_late(void)
+/* A REGISTER of host a, owner, on path 1 is still on its way. */
+static void sent_late(void)
 {
 	owner_of_type_7(0);
 	sim_forget_nexus(target, a->nexus[1]);
@@ -215,6 +215,12 @@ static void registered_late(void)
 		pw_step(a);
 	to_its_end(a);
 	sim_path_state(target, a->nexus[1], SIM_PATH_UP);
+}
+
+/* It is done when host b has taken the LUN. */
+static void registered_late(void)
+{
+	sent_late();
 	assert_int_equal(pw_open(b, FORCED), 0);
 	pw_settle(b);
 	pw_deliver(a, 1);
@@ -235,28 +241,71 @@ static void registered_late_and_fenced(void **state)
 	assert_int_equal(sim_registrations(target, KB), 2);
 }
 
+static void looks(void)
+{
+	pw_do(a, PR_OP_WATCH, 0);
+}
+
+static void meets_a_conflict(void)
+{
+	pw_do(a, PR_OP_CONFLICT, 1);
+}
+
+static void admits(void)
+{
+	pw_do(a, PR_OP_ADMIT, 2);
+}
+
+static void opens(void)
+{
+	a->lun.suspect = true;
+	assert_int_equal(pw_open(a, 0), -EBUSY);
+}
+
+static void flaps(void)
+{
+	pw_path_fail(a, 0);
+	pw_path_back(a, 0);
+	pw_settle(a);
+}
+
+/* The proof of path 0 ends without an answer. */
+static void conflict_without_a_proof(void)
+{
+	sim_script(target, a->nexus[0], (struct sim_answer){ .cmd = SIM_REGISTER, .status = 0x40 });
+	pw_do(a, PR_OP_CONFLICT, 1);
+	pw_settle(a);
+	pw_do(a, PR_OP_WATCH, 0);
+}
+
+static void open_is_killed(void)
+{
+	a->lun.suspect = true;
+	a->cancel = 1;
+	assert_int_not_equal(pw_open(a, 0), 0);
+	a->cancel = 0;
+	pw_do(a, PR_OP_WATCH, 0);
+	pw_settle(a);
+}
+
 /* Rules 5.3, 5.8, 5.11: nor is it one when the other host has gone, whoever finds it so. */
 static void registered_late_and_alone(void **state)
 {
-	int who;
+	static void (*const finds[])(void) = {
+		looks, meets_a_conflict, admits, opens, flaps, conflict_without_a_proof,
+		open_is_killed,
+	};
+	unsigned int i;
 
 	(void)state;
-	for (who = 0; who < 4; who++) {
+	for (i = 0; i < sizeof(finds) / sizeof(finds[0]); i++) {
 		two_hosts_with(2);
 		registered_late();
 		assert_int_equal(pw_close(b), 0);
 		pw_settle(b);
 		assert_int_equal(sim_registrations(target, KB), 0);
 		assert_int_equal(target->type, PR_TYPE_WRITE_EXCLUSIVE_AR);
-		if (who == 0)
-			pw_do(a, PR_OP_WATCH, 0);
-		else if (who == 1)
-			pw_do(a, PR_OP_CONFLICT, 1);
-		else if (who == 2)
-			pw_do(a, PR_OP_ADMIT, 2);
-		else
-			a->lun.suspect = true;	/* an open that looks */
-		assert_int_equal(pw_open(a, 0), -EBUSY);
+		finds[i]();
 		assert_state(a, PR_STATE_FENCED);
 		assert_false(writes(a));
 		assert_int_equal(pw_close(a), 0);
@@ -265,8 +314,75 @@ static void registered_late_and_alone(void **state)
 	}
 }
 
-/* Rules 5.5, 5.8: registrations of before are none of a late command, though all paths flap. */
-static void all_paths_in_doubt(void **state)
+/* Rules 5.3, 5.8: nor after a look that saw no key of ours, before that command was done. */
+static void looked_before_it_is_done(void **state)
+{
+	(void)state;
+	sent_late();
+	assert_int_equal(pw_open(b, FORCED), 0);
+	pw_settle(b);
+	pw_do(a, PR_OP_LOOK, 0);
+	pw_deliver(a, 1);
+	assert_int_equal(pw_close(b), 0);
+	pw_settle(b);
+	pw_settle(a);
+	pw_do(a, PR_OP_WATCH, 0);
+	assert_state(a, PR_STATE_FENCED);
+}
+
+static void owns_and_goes(void)
+{
+	assert_int_equal(pw_open(b, FORCED), 0);
+	pw_settle(b);
+	pw_deliver(a, 1);
+	assert_int_equal(pw_close(b), 0);
+	pw_settle(b);
+}
+
+/* Rules 5.3, 5.8, 5.11: nor when all that happens while this owner evicts somebody. */
+static void overtaken_while_it_evicts(void **state)
+{
+	(void)state;
+	sent_late();
+	pw_settle(b);
+	assert_int_equal(raw_out(b->nexus[0], PR_ACT_REGISTER, 0, 0, KB), 0);
+	b->lun.registered = 0;
+	b->lun.baseline = false;
+	a->want_admit = 0;
+	a->want_watch = true;
+	when_at(a, "EVICT", owns_and_goes);
+	assert_true(pw_background_start(a));
+	to_its_end(a);
+	assert_happened(a);
+	pw_settle(a);
+	assert_state(a, PR_STATE_FENCED);
+	assert_false(writes(a));
+}
+
+/* Rules 3-default, 5.8: nor does it let a default open take the LUN from its owner. */
+static void opens_after_a_late_key(void **state)
+{
+	(void)state;
+	all_registrants();
+	assert_true(pw_open_start(a, 0));
+	step_to(a, PR_ACT_REGISTER);
+	sim_path_state(target, a->nexus[1], SIM_PATH_IN_FLIGHT);
+	a->cancel = 4;
+	to_its_end(a);
+	a->cancel = 0;
+	sim_path_state(target, a->nexus[1], SIM_PATH_UP);
+	assert_int_equal(pw_open(b, 0), 0);
+	pw_settle(b);
+	pw_deliver(a, 1);
+	assert_int_equal(sim_registrations(target, KA), 1);
+	assert_int_equal(pw_open(a, 0), -EBUSY);
+	assert_int_equal(sim_registrations(target, KB), 2);
+	pw_settle(b);
+	assert_true(writes(b));
+}
+
+/* Rules 5.5, 5.8: nobody overtook: registrations of before count, whatever paths do. */
+static void lapsed_and_not_overtaken(void **state)
 {
 	int path;
 
@@ -278,6 +394,30 @@ static void all_paths_in_doubt(void **state)
 	}
 	for (path = 0; path < 2; path++)
 		pw_path_back(a, path);
+	pw_settle(a);
+	assert_state(a, PR_STATE_OWNER);
+	assert_true(writes(a));
+
+	/* The target forgets one path while the other is away. */
+	pw_path_fail(a, 1);
+	sim_forget_nexus(target, a->nexus[0]);
+	pw_path_back(a, 1);
+	pw_settle(a);
+	assert_state(a, PR_STATE_OWNER);
+	pw_path_fail(a, 1);
+	sim_forget_nexus(target, a->nexus[0]);
+	pw_conflict(a, 0);
+	pw_settle(a);
+	assert_state(a, PR_STATE_OWNER);
+	assert_true(writes(a));
+
+	/* E28: the only path is another nexus now. */
+	pw_init(&world);
+	pw_add_host(&world, SIM_ISCSI, 1, KA);
+	pw_add_host(&world, SIM_ISCSI, 1, KB);
+	owner_of_type_7(0);
+	sim_relogin(target, a->nexus[0]);
+	pw_conflict(a, 0);
 	pw_settle(a);
 	assert_state(a, PR_STATE_OWNER);
 	assert_true(writes(a));
@@ -513,7 +653,10 @@ int main(void)
 		cmocka_unit_test_setup(fenced_without_registering, two_hosts),
 		cmocka_unit_test_setup(registered_late_and_fenced, two_hosts),
 		cmocka_unit_test(registered_late_and_alone),
-		cmocka_unit_test_setup(all_paths_in_doubt, two_hosts),
+		cmocka_unit_test_setup(looked_before_it_is_done, two_hosts),
+		cmocka_unit_test_setup(overtaken_while_it_evicts, two_hosts),
+		cmocka_unit_test_setup(opens_after_a_late_key, two_hosts),
+		cmocka_unit_test_setup(lapsed_and_not_overtaken, two_hosts),
 		cmocka_unit_test_setup(reserved_by_both, two_hosts),
 		cmocka_unit_test_setup(proven_before_the_other, two_hosts),
 		cmocka_unit_test_setup(last_registration, two_hosts),

@@ -671,6 +671,32 @@ static void falls_silent(void)
 	dead(a, 1);
 }
 
+/* Rules 5.3, 5.11, E41: it is lost twice, and another host fills the count of what we made. */
+static void memory_lost_twice(void **state)
+{
+	unsigned int nexus;
+
+	(void)state;
+	a->lun.cfg.aptpl = false;
+	owner(a, 0);
+	nexus = third_host(KC);
+	sim_power_loss(target);
+	a->want_watch = true;
+	assert_true(pw_background_start(a));
+	while (!sim_registrations(target, KA))
+		assert_true(pw_step(a));
+	sim_power_loss(target);
+	raw_take(nexus, KC, PR_TYPE_WRITE_EXCLUSIVE_RO);
+	assert_int_equal(raw_out(nexus, PR_ACT_RELEASE, PR_TYPE_WRITE_EXCLUSIVE_RO, KC, 0), 0);
+	/* On the path that is registered no more RESERVE would meet a conflict. */
+	lose(a, 0, SIM_RESERVE, false);
+	while (pw_step(a))
+		;
+	assert_state(a, PR_STATE_FENCED);
+	assert_false(writes(a));
+	assert_int_equal(target->type, 0);
+}
+
 /* Its reservation was taken anew, and then nobody said whether it stands (rule 5.5). */
 static void retaken_and_silent_from(const char *stage)
 {
@@ -1604,6 +1630,7 @@ int main(void)
 		cmocka_unit_test(overtaken_while_moving),
 		cmocka_unit_test_setup(twin_takes_over, two_hosts),
 		cmocka_unit_test_setup(orphans, two_hosts),
+		cmocka_unit_test_setup(memory_lost_twice, two_hosts),
 		cmocka_unit_test_setup(retake_unverified, two_hosts),
 		cmocka_unit_test_setup(retake_for_all_unverified, two_hosts),
 		cmocka_unit_test_setup(retake_uncounted, two_hosts),
