@@ -255,6 +255,11 @@ const struct config configs[] = {
 		.type = PR_TYPE_WRITE_EXCLUSIVE_AR, .fault = { [F_DELAY] = 1, [F_ABANDON] = 1 },
 		.faults = 1, .quick = 15, .depth = 99,
 	}, {
+		.name = "all-registrants-forget", TWO(SET_OWNER, OPT(0), OPT(FORCED), 1, 1),
+		.type = PR_TYPE_WRITE_EXCLUSIVE_AR,
+		.fault = { [F_FORGET] = 1, [F_DEAD] = 1, [F_DELAY] = 1 }, .faults = 3,
+		.quick = 10, .depth = 99,
+	}, {
 		.name = "all-registrants-shared",
 		TWO(SET_CONFIGURED, PLAIN | OPT(NO_RESERVE), OPT(0), 1, 1),
 		.type = PR_TYPE_WRITE_EXCLUSIVE_AR, .shared = true, .watches = { 1, 0 },
