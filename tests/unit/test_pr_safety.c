@@ -671,6 +671,33 @@ static void falls_silent(void)
 	dead(a, 1);
 }
 
+static void comes_and_goes(void)
+{
+	unsigned int nexus = third_host(KC);
+
+	raw_take(nexus, KC, PR_TYPE_WRITE_EXCLUSIVE_RO);
+	assert_int_equal(raw_out(nexus, PR_ACT_RELEASE, PR_TYPE_WRITE_EXCLUSIVE_RO, KC, 0), 0);
+	assert_int_equal(raw_out(nexus, PR_ACT_REGISTER, 0, KC, 0), 0);
+}
+
+/* Rules 5.3, 5.11: another host had it between the proof and the RESERVE of a retake. */
+static void retaken_too_late(void **state)
+{
+	(void)state;
+	owner(a, 0);
+	sim_forget_nexus(target, a->nexus[a->lun.holder]);
+	assert_int_equal(target->type, 0);
+	when_at(a, "RETAKE", comes_and_goes);
+	a->want_watch = true;
+	assert_true(pw_background_start(a));
+	while (pw_step(a))
+		;
+	assert_happened(a);
+	assert_state(a, PR_STATE_FENCED);
+	assert_false(writes(a));
+	assert_int_equal(target->type, 0);
+}
+
 /* Rules 5.3, 5.11, E41: it is lost twice, and another host fills the count of what we made. */
 static void memory_lost_twice(void **state)
 {
@@ -1630,6 +1657,7 @@ int main(void)
 		cmocka_unit_test(overtaken_while_moving),
 		cmocka_unit_test_setup(twin_takes_over, two_hosts),
 		cmocka_unit_test_setup(orphans, two_hosts),
+		cmocka_unit_test_setup(retaken_too_late, two_hosts),
 		cmocka_unit_test_setup(memory_lost_twice, two_hosts),
 		cmocka_unit_test_setup(retake_unverified, two_hosts),
 		cmocka_unit_test_setup(retake_for_all_unverified, two_hosts),
