@@ -1920,8 +1920,9 @@ static enum stage admit_subjects(const struct pr_lun *lun, struct pr_op *op)
 
 /*
  * With types 7 and 8 a key of ours says that we hold it too. Not if late commands may have
- * made all that there is, no other path in @proven has it, and the generation tells of more
- * than those and our proofs: then another host may have had the LUN before (rule 5.8).
+ * made all that there is, no other path in @proven has it, and others are there or the
+ * generation tells of more than those commands and our proofs: then another host may have
+ * had the LUN before (rule 5.8).
  */
 static bool only_late(const struct pr_lun *lun, const struct pr_op *op, u64 proven)
 {
@@ -1929,7 +1930,8 @@ static bool only_late(const struct pr_lun *lun, const struct pr_op *op, u64 prov
 
 	return pr_type_all_registrants(lun->type) && !(proven & ~lun->late) &&
 	       lun->keys_own <= late &&
-	       op->keys.generation - lun->generation > late + op->proofs;
+	       ((lun->keys_foreign && !lun->cfg.shared) ||
+		op->keys.generation - lun->generation > late + op->proofs);
 }
 
 static enum stage answer_admit_keys(struct pr_lun *lun, struct pr_op *op,
