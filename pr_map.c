@@ -280,6 +280,8 @@ static bool note_keys(struct pr_lun *lun, struct pr_op *op,
 		lun->baseline = false;
 	else if (!lun->keys_own)
 		lun->registered = 0;
+	if (!lun->attention && op->keys.generation - lun->intact <= lun->keys_own)
+		lun->intact = op->keys.generation;
 	return true;
 }
 
@@ -299,6 +301,13 @@ static void set_baseline(struct pr_lun *lun, const struct pr_op *op)
 	lun->generation = op->keys.generation;
 	lun->baseline = op->keys.complete;
 	lun->attention = false;
+}
+
+/* ... and nobody has had the LUN since this session began. */
+static void set_owners_baseline(struct pr_lun *lun, const struct pr_op *op)
+{
+	set_baseline(lun, op);
+	lun->intact = op->keys.generation;
 }
 
 /* The generation counts @made commands of ours, and of our proofs all or none. */
@@ -658,6 +667,7 @@ static enum stage session_begins(struct pr_lun *lun, struct pr_op *op,
 	lun->state = state;
 	lun->suspect = false;
 	lun->late = 0;
+	lun->intact = lun->baseline ? lun->generation : op->resv.generation;
 	lun->unverified = lun->present & ~lun->registered;
 	lun->undo = 0;
 	lun->session |= op->options;
@@ -1920,9 +1930,8 @@ static enum stage admit_subjects(const struct pr_lun *lun, struct pr_op *op)
 
 /*
  * With types 7 and 8 a key of ours says that we hold it too. Not if late commands may have
- * made all that there is, no other path in @proven has it, and others are there or the
- * generation tells of more than those commands and our proofs: then another host may have
- * had the LUN before (rule 5.8).
+ * made all that there is, no other path in @proven has it, and others are there or may have
+ * been: then another host may have had the LUN before (rule 5.8).
  */
 static bool only_late(const struct pr_lun *lun, const struct pr_op *op, u64 proven)
 {
@@ -1931,7 +1940,7 @@ static bool only_late(const struct pr_lun *lun, const struct pr_op *op, u64 prov
 	return pr_type_all_registrants(lun->type) && !(proven & ~lun->late) &&
 	       lun->keys_own <= late &&
 	       ((lun->keys_foreign && !lun->cfg.shared) ||
-		op->keys.generation - lun->generation > late + op->proofs);
+		lun->intact != op->keys.generation);
 }
 
 static enum stage answer_admit_keys(struct pr_lun *lun, struct pr_op *op,
@@ -2038,7 +2047,7 @@ static enum stage answer_admit_count(struct pr_lun *lun, struct pr_op *op,
 	if (lun->keys_own != op->own_before + op->made_count ||
 	    moved_by < op->made_count || moved_by > most)
 		return admit_again(lun, op);
-	set_baseline(lun, op);
+	set_owners_baseline(lun, op);
 	lun->baseline &= counts_fit(lun);
 	/* The session's from here on, even if an eviction fails. */
 	op->made = 0;
@@ -2158,7 +2167,7 @@ static enum stage answer_watch_keys(struct pr_lun *lun, struct pr_op *op,
 		return fenced(lun, op);
 	/* What the probe could not ask, the next look asks. */
 	if (!op->unanswered)
-		set_baseline(lun, op);
+		set_owners_baseline(lun, op);
 	return owner_verdict(lun, op);
 }
 
@@ -2274,6 +2283,7 @@ static enum stage answer_retake(struct pr_lun *lun, struct pr_op *op,
 
 static void retaken(struct pr_lun *lun, struct pr_op *op)
 {
+	lun->intact = op->resv.generation;
 	op->took = false;
 	/* Of a lost status; types 1 and 3 have one path. */
 	if (lun->holder == PR_NO_PATH && single_path_type(lun->type))

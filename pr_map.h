@@ -70,6 +70,9 @@ struct pr_config {
  * @holder: holder path, PR_NO_PATH when unknown or none
  * @type: type of the reservation that we hold
  * @generation: PRgeneration after our last own change
+ * @intact: PRgeneration up to which nobody can have evicted an owner: who does moves it, and
+ *	so does each REGISTER of ours after that, so that it has then moved by more than we
+ *	have keys
  * @baseline: @generation and the key counts below were read, not guessed
  * @attention: a unit attention since then told of resets or preemption
  * @keys_own: entries with K in the last READ KEYS
@@ -101,6 +104,7 @@ struct pr_lun {
 	int holder;
 	u8 type;
 	u32 generation;
+	u32 intact;
 	bool baseline;
 	bool attention;
 	u32 keys_own;

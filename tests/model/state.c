@@ -11,6 +11,7 @@
 #include "model.h"
 
 #define FIRST_ISID	0x00023d000000ULL
+#define MOST_KEYS	12	/* of one host at the target */
 #define KEY_BASE	0x70ac000000000000ULL
 
 /* One list of fields for both directions. */
@@ -244,6 +245,7 @@ static void host(struct buf *b, struct world *w, struct pw_host *h, struct ghost
 	path(b, &lun->holder);
 	U8(lun->type);
 	generation(b, &lun->generation);
+	generation(b, &lun->intact);
 	U8(lun->keys_own);
 	U8(lun->keys_foreign);
 
@@ -395,6 +397,17 @@ static void lowest(u32 *low, u32 value)
 		*low = value;
 }
 
+/* What has moved by more than a host has keys will have, however many come. */
+static void normalise_intact(struct world *w, struct pr_lun *lun)
+{
+	u32 now = w->pw.target.generation;
+
+	if (lun->state != PR_STATE_OWNER || !pr_type_all_registrants(lun->type))
+		lun->intact = 0;
+	else if (lun->intact < now && now - lun->intact > MOST_KEYS)
+		lun->intact = now - MOST_KEYS - 1;
+}
+
 /*
  * PRgeneration is only compared with itself, by difference, and with 0, which
  * only a power loss brings: without one left, all values may be moved down
@@ -405,6 +418,8 @@ static u32 normalise(struct world *w)
 	u32 low = w->pw.target.generation;
 	unsigned int i;
 
+	for (i = 0; i < w->pw.hosts; i++)
+		normalise_intact(w, &w->pw.host[i].lun);
 	if (w->cfg->fault[F_POWER] || w->cfg->setup == SET_FRESH)
 		return 0;
 	for (i = 0; i < w->pw.hosts; i++) {
@@ -415,6 +430,7 @@ static u32 normalise(struct world *w)
 		else if (!h->running && h->lun.generation != w->pw.target.generation)
 			h->lun.generation = w->pw.target.generation - 1;
 		lowest(&low, h->lun.generation);
+		lowest(&low, h->lun.intact);
 		if (!h->running)
 			continue;
 		lowest(&low, h->op.generation_before);

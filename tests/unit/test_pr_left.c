@@ -314,6 +314,153 @@ static void registered_late_and_alone(void **state)
 	}
 }
 
+/*
+ * Rules 5.3, 5.8: nor when more commands have no known end than were done: what another
+ * host sent to take the LUN and to go is not taken for the rest of them.
+ */
+static void doubts_that_were_not_done(void **state)
+{
+	unsigned int other, tries;
+	int path;
+
+	(void)state;
+	two_hosts_with(5);
+	owner_of_type_7(0);
+	for (path = 1; path < 5; path++) {
+		sim_forget_nexus(target, a->nexus[path]);
+		pw_path_fail(a, path);
+		pw_path_back(a, path);
+		for (tries = 0; path > 1 && tries < SIM_MAX_SCRIPT; tries++)
+			lose(a, path, SIM_REGISTER, false);
+	}
+	assert_true(pw_background_start(a));
+	step_to(a, PR_ACT_REGISTER);
+	sim_path_state(target, a->nexus[1], SIM_PATH_IN_FLIGHT);
+	to_its_end(a);
+	sim_path_state(target, a->nexus[1], SIM_PATH_UP);
+	assert_int_equal(a->lun.doubt, 0x1e);
+	other = third_host(KC);
+	raw_take(other, KC, 0);
+	assert_int_equal(raw_out(other, PR_ACT_PREEMPT_ABORT, target->type, KC, KA), 0);
+	pw_deliver(a, 1);
+	assert_int_equal(raw_out(other, PR_ACT_REGISTER, 0, KC, 0), 0);
+	assert_int_equal(sim_registrations(target, 0), 1);
+	assert_int_equal(target->type, PR_TYPE_WRITE_EXCLUSIVE_AR);
+	pw_path_fail(a, 0);
+	a->want_admit = 0;
+	pw_do(a, PR_OP_WATCH, 0);
+	assert_state(a, PR_STATE_FENCED);
+	assert_false(writes(a));
+}
+
+/* Rules 3.3, 5.3, 5.8: nor when it is another host's that shared the LUN, and took it. */
+static void taken_by_one_that_shared(void **state)
+{
+	unsigned int other = third_host(KC);
+
+	(void)state;
+	a->lun.cfg.shared = true;
+	raw_take(other, KC, 0);
+	sent_late();
+	assert_int_equal(raw_out(other, PR_ACT_PREEMPT_ABORT, target->type, KC, KA), 0);
+	/* Not every target tells of that. */
+	target->nexus[a->nexus[0]].attentions = 0;
+	target->nexus[a->nexus[1]].attentions = 0;
+	pw_deliver(a, 1);
+	a->want_admit = 0;
+	pw_do(a, PR_OP_WATCH, 0);
+	assert_state(a, PR_STATE_FENCED);
+}
+
+/* Rules 5.3, 5.8: nor after a power loss, whatever number PRgeneration has reached again. */
+static void registered_late_after_power_loss(void **state)
+{
+	unsigned int other = third_host(KC);
+
+	(void)state;
+	a->lun.cfg.aptpl = false;
+	sent_late();
+	sim_power_loss(target);
+	raw_take(other, KC, PR_TYPE_WRITE_EXCLUSIVE_AR);
+	/* The fabric kept it, and I/O of that path has met its unit attention. */
+	pw_deliver(a, 1);
+	raw_take(a->nexus[1], KA, 0);
+	assert_int_equal(raw_out(other, PR_ACT_REGISTER, 0, KC, 0), 0);
+	assert_int_equal(target->type, PR_TYPE_WRITE_EXCLUSIVE_AR);
+	assert_int_equal(target->generation, 3);
+	a->want_admit = 0;
+	pw_do(a, PR_OP_WATCH, 0);
+	assert_state(a, PR_STATE_FENCED);
+}
+
+/* All that moves PRgeneration and has an end: another host comes and goes. */
+static void comes_and_goes(void)
+{
+	unsigned int other = third_host(KC), times;
+
+	for (times = 0; times < 3; times++) {
+		raw_take(other, KC, 0);
+		assert_int_equal(raw_out(other, PR_ACT_REGISTER, 0, KC, 0), 0);
+	}
+}
+
+/* No path of the owner answers for it: one is dead, a REGISTER on the other was lost. */
+static void left_with_a_doubt(void)
+{
+	sim_forget_nexus(target, a->nexus[1]);
+	pw_path_fail(a, 1);
+	pw_path_back(a, 1);
+	lose(a, 1, SIM_REGISTER, false);
+	lose(a, 1, SIM_REGISTER, false);
+	lose(a, 1, SIM_REGISTER, false);
+	assert_true(pw_background_start(a));
+	to_its_end(a);
+	assert_int_equal(a->lun.doubt, 2);
+	pw_path_fail(a, 0);
+	a->want_admit = 0;
+	/* It asks for the keys. */
+	sim_lun_reset(target);
+	pw_do(a, PR_OP_WATCH, 0);
+}
+
+/* Rules 5.3, 5.8: what has been before a session began, or was looked into, fences nobody. */
+static void others_of_before(void **state)
+{
+	(void)state;
+	two_hosts_with(2);
+	pw_settle(a);
+	comes_and_goes();
+	owner_of_type_7(0);
+	left_with_a_doubt();
+	assert_state(a, PR_STATE_OWNER);
+
+	two_hosts_with(2);
+	owner_of_type_7(0);
+	comes_and_goes();
+	pw_do(a, PR_OP_WATCH, 0);
+	left_with_a_doubt();
+	assert_state(a, PR_STATE_OWNER);
+
+	/* Before the target lost its memory, too. */
+	two_hosts_with(2);
+	a->lun.cfg.aptpl = false;
+	owner_of_type_7(0);
+	comes_and_goes();
+	pw_do(a, PR_OP_WATCH, 0);
+	sim_power_loss(target);
+	pw_do(a, PR_OP_WATCH, 0);
+	assert_state(a, PR_STATE_OWNER);
+	left_with_a_doubt();
+	assert_state(a, PR_STATE_OWNER);
+
+	/* But since then? */
+	two_hosts_with(2);
+	owner_of_type_7(0);
+	comes_and_goes();
+	left_with_a_doubt();
+	assert_state(a, PR_STATE_FENCED);
+}
+
 /* Rules 5.3, 5.8: nor after a look that saw no key of ours, before that command was done. */
 static void looked_before_it_is_done(void **state)
 {
@@ -653,6 +800,10 @@ int main(void)
 		cmocka_unit_test_setup(fenced_without_registering, two_hosts),
 		cmocka_unit_test_setup(registered_late_and_fenced, two_hosts),
 		cmocka_unit_test(registered_late_and_alone),
+		cmocka_unit_test(doubts_that_were_not_done),
+		cmocka_unit_test_setup(taken_by_one_that_shared, two_hosts),
+		cmocka_unit_test_setup(registered_late_after_power_loss, two_hosts),
+		cmocka_unit_test(others_of_before),
 		cmocka_unit_test_setup(looked_before_it_is_done, two_hosts),
 		cmocka_unit_test_setup(overtaken_while_it_evicts, two_hosts),
 		cmocka_unit_test_setup(opens_after_a_late_key, two_hosts),
