@@ -280,7 +280,7 @@ static bool note_keys(struct pr_lun *lun, struct pr_op *op,
 		lun->baseline = false;
 	else if (!lun->keys_own)
 		lun->registered = 0;
-	if (!lun->attention && op->keys.generation - lun->intact <= lun->keys_own)
+	if (op->keys.generation - lun->intact < lun->keys_own)
 		lun->intact = op->keys.generation;
 	return true;
 }
@@ -301,13 +301,6 @@ static void set_baseline(struct pr_lun *lun, const struct pr_op *op)
 	lun->generation = op->keys.generation;
 	lun->baseline = op->keys.complete;
 	lun->attention = false;
-}
-
-/* ... and nobody has had the LUN since this session began. */
-static void set_owners_baseline(struct pr_lun *lun, const struct pr_op *op)
-{
-	set_baseline(lun, op);
-	lun->intact = op->keys.generation;
 }
 
 /* The generation counts @made commands of ours, and of our proofs all or none. */
@@ -513,7 +506,6 @@ static enum stage answer_register_probe(struct pr_lun *lun, struct pr_op *op,
 	note_proof(lun, op, reply);
 	note_registered(lun, op, ours);
 	op->unanswered |= reply->silent;
-	lun->doubt |= reply->ended[PR_LOST] & ~reply->unsent;
 	op->retry = reply->ended[PR_CONFLICT];
 	op->unanswered |= op->retry & op->noisy;
 	op->retry &= ~op->noisy;
@@ -666,8 +658,11 @@ static enum stage session_begins(struct pr_lun *lun, struct pr_op *op,
 	op->prior_opened = lun->opened;
 	lun->state = state;
 	lun->suspect = false;
-	lun->late = 0;
-	lun->intact = lun->baseline ? lun->generation : op->resv.generation;
+	/* Not if an owner only took back what had vanished. */
+	if (op->started) {
+		lun->late = 0;
+		lun->intact = lun->baseline ? lun->generation : op->resv.generation;
+	}
 	lun->unverified = lun->present & ~lun->registered;
 	lun->undo = 0;
 	lun->session |= op->options;
@@ -1935,11 +1930,11 @@ static enum stage admit_subjects(const struct pr_lun *lun, struct pr_op *op)
  */
 static bool only_late(const struct pr_lun *lun, const struct pr_op *op, u64 proven)
 {
-	u32 late = count_bits((lun->doubt | lun->late) & lun->present);
+	u32 late = count_bits(lun->doubt | lun->late);
 
 	return pr_type_all_registrants(lun->type) && !(proven & ~lun->late) &&
 	       lun->keys_own <= late &&
-	       ((lun->keys_foreign && !lun->cfg.shared) ||
+	       ((lun->keys_foreign && !lun->cfg.shared) || lun->attention ||
 		lun->intact != op->keys.generation);
 }
 
@@ -2047,7 +2042,8 @@ static enum stage answer_admit_count(struct pr_lun *lun, struct pr_op *op,
 	if (lun->keys_own != op->own_before + op->made_count ||
 	    moved_by < op->made_count || moved_by > most)
 		return admit_again(lun, op);
-	set_owners_baseline(lun, op);
+	set_baseline(lun, op);
+	lun->intact = op->keys.generation;
 	lun->baseline &= counts_fit(lun);
 	/* The session's from here on, even if an eviction fails. */
 	op->made = 0;
@@ -2161,13 +2157,19 @@ static enum stage answer_watch_keys(struct pr_lun *lun, struct pr_op *op,
 	 * Something was registered or removed: are all our paths still
 	 * registered? The probe may count, so the baseline is read after it.
 	 */
-	if (!checked && !op->probed)
+	if (!checked && !op->probed) {
+		op->generation_before = op->keys.generation;
 		return ST_WATCH_PROBE;
+	}
 	if (only_late(lun, op, lun->registered & lun->present))
 		return fenced(lun, op);
+	/* Since that probe there was nothing but it. */
+	if (op->probed && lun->intact == op->generation_before &&
+	    only_ours(op, op->keys.generation, 0))
+		lun->intact = op->keys.generation;
 	/* What the probe could not ask, the next look asks. */
 	if (!op->unanswered)
-		set_owners_baseline(lun, op);
+		set_baseline(lun, op);
 	return owner_verdict(lun, op);
 }
 
@@ -2184,6 +2186,9 @@ static enum stage answer_watch_probe(struct pr_lun *lun, struct pr_op *op,
 	u64 asked = asked_of(reply), kept = reply->ended[PR_GOOD];
 
 	note_proof(lun, op, reply);
+	/* What was registered all the time says nothing of what comes after it. */
+	if (reply->ended[PR_GOOD] & ~lun->late)
+		lun->intact = op->generation_before;
 	/*
 	 * A path that was away just now, or could not say, has an older proof only.
 	 * While no path can say, K holds, and those that were asked go on.

@@ -70,9 +70,9 @@ struct pr_config {
  * @holder: holder path, PR_NO_PATH when unknown or none
  * @type: type of the reservation that we hold
  * @generation: PRgeneration after our last own change
- * @intact: PRgeneration up to which nobody can have evicted an owner: who does moves it, and
- *	so does each REGISTER of ours after that, so that it has then moved by more than we
- *	have keys
+ * @intact: PRgeneration up to which nobody can have evicted an owner. Who does moves it, with
+ *	LIO some time later, and so does each REGISTER of ours after that: it has then moved
+ *	by no less than we have keys
  * @baseline: @generation and the key counts below were read, not guessed
  * @attention: a unit attention since then told of resets or preemption
  * @keys_own: entries with K in the last READ KEYS

@@ -336,7 +336,7 @@ static void follow_up(struct pw_host *h)
 		break;
 	case PR_OP_LEAVE:
 		for (path = 0; path < PW_MAX_PATHS; path++)
-			if (h->op.paths & h->leaving & bit(path))
+			if (h->op.paths & h->leaving & ~h->busy & bit(path))
 				pr_path_left(&h->lun, path);
 		h->leaving &= ~h->op.paths;
 		h->conflicts &= ~h->op.paths;

@@ -251,6 +251,12 @@ static void meets_a_conflict(void)
 	pw_do(a, PR_OP_CONFLICT, 1);
 }
 
+static void meets_a_conflict_there(void)
+{
+	pw_do(a, PR_OP_CONFLICT, 2);
+	pw_do(a, PR_OP_WATCH, 0);
+}
+
 static void admits(void)
 {
 	pw_do(a, PR_OP_ADMIT, 2);
@@ -292,7 +298,8 @@ static void open_is_killed(void)
 static void registered_late_and_alone(void **state)
 {
 	static void (*const finds[])(void) = {
-		looks, meets_a_conflict, admits, opens, flaps, conflict_without_a_proof,
+		looks, meets_a_conflict, meets_a_conflict_there, admits, opens, flaps,
+		conflict_without_a_proof,
 		open_is_killed,
 	};
 	unsigned int i;
@@ -387,7 +394,35 @@ static void registered_late_after_power_loss(void **state)
 	raw_take(a->nexus[1], KA, 0);
 	assert_int_equal(raw_out(other, PR_ACT_REGISTER, 0, KC, 0), 0);
 	assert_int_equal(target->type, PR_TYPE_WRITE_EXCLUSIVE_AR);
-	assert_int_equal(target->generation, 3);
+	/* LIO, for one, does not count that it went. */
+	target->generation--;
+	assert_int_equal(target->generation, a->lun.intact);
+	a->want_admit = 0;
+	pw_do(a, PR_OP_WATCH, 0);
+	assert_state(a, PR_STATE_FENCED);
+}
+
+/*
+ * Rules 5.3, 5.8: LIO counts PREEMPT AND ABORT when what it aborts has ended, and an
+ * unregistration never: looks in between take nothing for granted.
+ */
+static void looked_while_it_is_evicted(void **state)
+{
+	unsigned int other = third_host(KC);
+
+	(void)state;
+	target->quirks |= SIM_LIO;
+	sent_late();
+	a->want_admit = 0;
+	raw_take(other, KC, 0);
+	pw_do(a, PR_OP_LOOK, 0);
+	assert_int_equal(raw_out(other, PR_ACT_PREEMPT_ABORT, target->type, KC, 0), 0);
+	target->generation--;
+	target->nexus[a->nexus[0]].attentions = 0;
+	pw_deliver(a, 1);
+	pw_do(a, PR_OP_LOOK, 0);
+	target->generation++;
+	assert_int_equal(raw_out(other, PR_ACT_REGISTER, 0, KC, 0), 0);
 	a->want_admit = 0;
 	pw_do(a, PR_OP_WATCH, 0);
 	assert_state(a, PR_STATE_FENCED);
@@ -404,23 +439,78 @@ static void comes_and_goes(void)
 	}
 }
 
-/* No path of the owner answers for it: one is dead, a REGISTER on the other was lost. */
-static void left_with_a_doubt(void)
+/* A REGISTER on @path, of a nexus that has none, ends without a status. */
+static void lost_register(int path, bool done)
 {
-	sim_forget_nexus(target, a->nexus[1]);
-	pw_path_fail(a, 1);
-	pw_path_back(a, 1);
-	lose(a, 1, SIM_REGISTER, false);
-	lose(a, 1, SIM_REGISTER, false);
-	lose(a, 1, SIM_REGISTER, false);
+	unsigned int tries;
+
+	sim_forget_nexus(target, a->nexus[path]);
+	pw_path_fail(a, path);
+	pw_path_back(a, path);
+	lose(a, path, SIM_REGISTER, done);
+	for (tries = 1; tries < SIM_MAX_SCRIPT; tries++)
+		lose(a, path, SIM_REGISTER, false);
 	assert_true(pw_background_start(a));
 	to_its_end(a);
-	assert_int_equal(a->lun.doubt, 2);
+	assert_true(a->lun.doubt >> path & 1);
+	a->want_admit = 0;
+}
+
+/* No path of the owner answers for it: one is dead, others are in doubt. */
+static void left_with_doubts(void)
+{
 	pw_path_fail(a, 0);
 	a->want_admit = 0;
 	/* It asks for the keys. */
-	sim_lun_reset(target);
+	a->lun.baseline = false;
 	pw_do(a, PR_OP_WATCH, 0);
+}
+
+static void left_with_a_doubt(void)
+{
+	lost_register(1, false);
+	left_with_doubts();
+}
+
+/* Rules 5.3, 5.8: commands of our own that were done fence nobody. */
+static void registered_late_and_intact(void **state)
+{
+	(void)state;
+	two_hosts_with(3);
+	owner_of_type_7(0);
+	lost_register(1, true);
+	lost_register(2, false);
+	pw_path_fail(a, 0);
+	pw_do(a, PR_OP_WATCH, 0);
+	assert_state(a, PR_STATE_OWNER);
+
+	/* Nor an admission. */
+	two_hosts_with(2);
+	owner_of_type_7(0);
+	sim_forget_nexus(target, a->nexus[1]);
+	pw_path_fail(a, 1);
+	pw_path_back(a, 1);
+	pw_settle(a);
+	assert_int_equal(pr_admitted(&a->lun), 3);
+	left_with_a_doubt();
+	assert_state(a, PR_STATE_OWNER);
+
+	/* Nor proofs without a status, of a path that comes and goes. */
+	two_hosts_with(1);
+	owner_of_type_7(0);
+	sim_lun_reset(target);
+	pw_path_fail(a, 0);
+	pw_path_back(a, 0);
+	a->want_watch = false;
+	assert_true(pw_background_start(a));
+	step_to(a, PR_ACT_REGISTER);
+	pw_step(a);
+	lose(a, 0, SIM_REGISTER, true);
+	to_its_end(a);
+	pw_path_back(a, 0);
+	pw_settle(a);
+	assert_state(a, PR_STATE_OWNER);
+	assert_true(writes(a));
 }
 
 /* Rules 5.3, 5.8: what has been before a session began, or was looked into, fences nobody. */
@@ -486,6 +576,109 @@ static void owns_and_goes(void)
 	pw_settle(b);
 }
 
+/* Rules 5.3, 5.8: one of two such keys is no proof for the other. */
+static void two_registered_late(void **state)
+{
+	int path;
+
+	(void)state;
+	two_hosts_with(3);
+	owner_of_type_7(0);
+	for (path = 1; path < 3; path++) {
+		sim_forget_nexus(target, a->nexus[path]);
+		pw_path_fail(a, path);
+		pw_path_back(a, path);
+	}
+	assert_true(pw_background_start(a));
+	step_to(a, PR_ACT_REGISTER);
+	for (path = 1; path < 3; path++)
+		sim_path_state(target, a->nexus[path], SIM_PATH_IN_FLIGHT);
+	while (a->running && a->busy != 6)
+		pw_step(a);
+	to_its_end(a);
+	for (path = 1; path < 3; path++)
+		sim_path_state(target, a->nexus[path], SIM_PATH_UP);
+	assert_int_equal(pw_open(b, FORCED), 0);
+	pw_settle(b);
+	/* I/O has met the unit attentions. */
+	for (path = 0; path < 3; path++)
+		target->nexus[a->nexus[path]].attentions = 0;
+	pw_deliver(a, 1);
+	pw_deliver(a, 2);
+	assert_int_equal(pw_close(b), 0);
+	pw_settle(b);
+	assert_int_equal(sim_registrations(target, KA), 2);
+	pw_do(a, PR_OP_CONFLICT, 2);
+	assert_int_equal(a->lun.late, 2);
+	assert_state(a, PR_STATE_OWNER);
+	pw_do(a, PR_OP_WATCH, 0);
+	assert_state(a, PR_STATE_FENCED);
+}
+
+static unsigned int key_reads;
+
+/* Between the probe of a look and the keys that it reads after that. */
+static void after_the_probe(struct pw_host *h, unsigned int n, const struct pr_request *req,
+			    int path)
+{
+	(void)n;
+	(void)req;
+	(void)path;
+	if (strcmp(pr_op_stage(&h->op), "WATCH_KEYS") || ++key_reads < 2)
+		return;
+	h->hook = NULL;
+	owns_and_goes();
+}
+
+/* Rules 5.3, 5.8, 5.11: nor when it happens in the midst of a look. */
+static void overtaken_after_the_probe(void **state)
+{
+	(void)state;
+	sent_late();
+	a->want_admit = 0;
+	comes_and_goes();
+	key_reads = 0;
+	a->hook = after_the_probe;
+	pw_do(a, PR_OP_WATCH, 0);
+	assert_happened(a);
+	assert_int_equal(key_reads, 2);
+	pw_conflict(a, 0);
+	pw_settle(a);
+	assert_state(a, PR_STATE_FENCED);
+	assert_false(writes(a));
+}
+
+/* Rules 5.3, 5.8, 5.11: nor in the midst of an open that takes what had vanished. */
+static void overtaken_while_it_opens_again(void **state)
+{
+	(void)state;
+	sent_late();
+	a->want_admit = 0;
+	assert_int_equal(raw_out(a->nexus[0], PR_ACT_RELEASE, target->type, KA, 0), 0);
+	pw_conflict(a, 0);
+	a->conflicts = 0;
+	when_at(a, "EVICT_KEYS", owns_and_goes);
+	assert_int_equal(pw_open(a, 0), 0);
+	assert_happened(a);
+	pw_conflict(a, 0);
+	pw_settle(a);
+	assert_state(a, PR_STATE_FENCED);
+	assert_false(writes(a));
+}
+
+/* Rules 4.5, 5.8, 6.3: nor when the path of that command has left the table. */
+static void registered_late_where_it_left(void **state)
+{
+	(void)state;
+	sent_late();
+	pw_members(a, 1);
+	pw_do(a, PR_OP_LEAVE, 2);
+	owns_and_goes();
+	pw_do(a, PR_OP_WATCH, 0);
+	assert_state(a, PR_STATE_FENCED);
+	assert_false(writes(a));
+}
+
 /* Rules 5.3, 5.8, 5.11: nor when all that happens while this owner evicts somebody. */
 static void overtaken_while_it_evicts(void **state)
 {
@@ -501,6 +694,8 @@ static void overtaken_while_it_evicts(void **state)
 	assert_true(pw_background_start(a));
 	to_its_end(a);
 	assert_happened(a);
+	/* Its unit attention is not forgotten over a list of keys that proves nothing. */
+	assert_true(a->lun.attention);
 	pw_settle(a);
 	assert_state(a, PR_STATE_FENCED);
 	assert_false(writes(a));
@@ -803,7 +998,13 @@ int main(void)
 		cmocka_unit_test(doubts_that_were_not_done),
 		cmocka_unit_test_setup(taken_by_one_that_shared, two_hosts),
 		cmocka_unit_test_setup(registered_late_after_power_loss, two_hosts),
+		cmocka_unit_test_setup(looked_while_it_is_evicted, two_hosts),
+		cmocka_unit_test(registered_late_and_intact),
 		cmocka_unit_test(others_of_before),
+		cmocka_unit_test(two_registered_late),
+		cmocka_unit_test_setup(overtaken_after_the_probe, two_hosts),
+		cmocka_unit_test_setup(overtaken_while_it_opens_again, two_hosts),
+		cmocka_unit_test_setup(registered_late_where_it_left, two_hosts),
 		cmocka_unit_test_setup(looked_before_it_is_done, two_hosts),
 		cmocka_unit_test_setup(overtaken_while_it_evicts, two_hosts),
 		cmocka_unit_test_setup(opens_after_a_late_key, two_hosts),
