@@ -62,6 +62,7 @@
  * @sdev: with a reference
  * @cmd: its one command
  * @no_room: no memory for all that the target has to say
+ * @proves: @cmd is a REGISTER(K to K): it registers nothing
  * @waiting: the worker counts on the command's end; under lun->lock
  * @fails: fail_count of the path when the command was sent; the worker's
  * @port: our initiator port on it
@@ -74,6 +75,7 @@ struct lun_path_private {
 	struct scsi_device *sdev;
 	struct scsi_cmd cmd;
 	bool no_room;
+	bool proves;
 	bool waiting;
 	int fails;
 	struct pr_port_id port;
@@ -677,6 +679,7 @@ static bool start_command(struct lun *lun, struct lun_path *path,
 	if (!claim_path(lun, path, false))
 		return false;
 	path->p->no_room = in_len > cmd->size && scsi_cmd_grow(cmd, in_len);
+	path->p->proves = req->key && req->key == req->sa_key;
 	if (path->p->no_room)
 		in_len = cmd->size;
 	memset(cmd->cdb, 0, sizeof(cmd->cdb));
@@ -735,7 +738,8 @@ static bool settle_orphan(struct lun *lun, struct lun_path *path)
 	/* A RELEASE moves no generation: what it ended may be taken again (rule 5.11). */
 	if (action != PR_ACT_RELEASE)
 		lun->pr.baseline = false;
-	lun->pr.doubt |= bit;
+	if (!path->p->proves)
+		lun->pr.doubt |= bit;
 	if (!registers(action) && action != PR_ACT_RELEASE &&
 	    (class == PR_GOOD || class == PR_LOST)) {
 		release_taken(lun);

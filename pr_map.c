@@ -280,6 +280,8 @@ static bool note_keys(struct pr_lun *lun, struct pr_op *op,
 		lun->baseline = false;
 	else if (!lun->keys_own)
 		lun->registered = 0;
+	else if (lun->keys_own > 1)
+		lun->one_entry = false;
 	if (op->keys.generation - lun->intact < lun->keys_own)
 		lun->intact = op->keys.generation;
 	return true;
@@ -301,6 +303,8 @@ static void set_baseline(struct pr_lun *lun, const struct pr_op *op)
 	lun->generation = op->keys.generation;
 	lun->baseline = op->keys.complete;
 	lun->attention = false;
+	if (lun->keys_own == 1 && count_bits(lun->registered & lun->present) > 1)
+		lun->one_entry = true;
 }
 
 /* The generation counts @made commands of ours, and of our proofs all or none. */
@@ -493,7 +497,6 @@ static enum stage answer_register(struct pr_lun *lun, struct pr_op *op,
 static bool ask_register_probe(struct pr_lun *lun, struct pr_op *op,
 			       struct pr_request *req)
 {
-	op->probe_count += count_bits(op->retry);
 	return ask_prove_paths(lun, req, op->retry);
 }
 
@@ -1307,7 +1310,8 @@ static enum stage answer_evict_keys(struct pr_lun *lun, struct pr_op *op,
 	/* Who could not evict may be registered no more on that path. */
 	if (!op->recheck)
 		set_baseline(lun, op);
-	if (op->recheck || op->made_count || op->maybe || !counts_fit(lun))
+	if (op->recheck || op->made_count || op->maybe || !counts_fit(lun) ||
+	    ((op->events & PR_EVENT_RETAKEN) && op->keys.generation != op->resv.generation))
 		lun->baseline = false;
 	op->recheck = false;
 	return owner_verdict(lun, op);
@@ -1932,9 +1936,10 @@ static bool only_late(const struct pr_lun *lun, const struct pr_op *op, u64 prov
 {
 	u32 late = count_bits(lun->doubt | lun->late);
 
-	return pr_type_all_registrants(lun->type) && !(proven & ~lun->late) &&
+	return pr_type_all_registrants(lun->type) &&
+	       (!(proven & ~lun->late) || lun->one_entry) &&
 	       lun->keys_own <= late &&
-	       ((lun->keys_foreign && !lun->cfg.shared) || lun->attention ||
+	       ((lun->keys_foreign && !lun->cfg.shared) ||
 		lun->intact != op->keys.generation);
 }
 
@@ -1954,7 +1959,7 @@ static enum stage answer_admit_keys(struct pr_lun *lun, struct pr_op *op,
 	op->own_before = lun->keys_own;
 	op->generation_before = op->keys.generation;
 	op->made_count = 0;
-	op->probe_count = 0;
+	op->proofs = 0;
 	return witness(lun, op) || lun->cfg.twin_trust ? admit_subjects(lun, op) :
 							 ST_ADMIT_TWIN;
 }
@@ -1984,7 +1989,6 @@ static bool ask_admit_witness(struct pr_lun *lun, struct pr_op *op,
 	/* A proof that nobody needs would only raise the generation. */
 	if (!others || !(op->paths & lun->registered))
 		return false;
-	op->probe_count++;
 	op->path = has_path(others, lun->holder) ? lun->holder : first_path(others);
 	return ask_prove_paths(lun, req, bit(op->path));
 }
@@ -2008,6 +2012,7 @@ static enum stage answer_admit_witness(struct pr_lun *lun, struct pr_op *op,
 	}
 	if (!reply->ended[PR_GOOD])
 		return admit_again(lun, op);
+	op->proofs++;
 	return ST_ADMIT_VERIFY;
 }
 
@@ -2034,13 +2039,10 @@ static enum stage answer_admit_verify(struct pr_lun *lun, struct pr_op *op,
 static enum stage answer_admit_count(struct pr_lun *lun, struct pr_op *op,
 				     const struct pr_reply *reply)
 {
-	u32 moved_by, most = op->made_count + op->probe_count;
-
 	if (!note_keys(lun, op, reply))
 		return failed(op, PR_WHY_UNSETTLED);
-	moved_by = op->keys.generation - op->generation_before;
 	if (lun->keys_own != op->own_before + op->made_count ||
-	    moved_by < op->made_count || moved_by > most)
+	    !only_ours(op, op->keys.generation, op->made_count))
 		return admit_again(lun, op);
 	set_baseline(lun, op);
 	lun->intact = op->keys.generation;
@@ -2145,6 +2147,7 @@ static enum stage answer_watch_keys(struct pr_lun *lun, struct pr_op *op,
 				    const struct pr_reply *reply)
 {
 	bool checked = proofs_fresh(lun, op->resv.generation);
+	bool alone;
 
 	if (!note_keys(lun, op, reply))
 		return unanswered(op, reply);
@@ -2161,14 +2164,13 @@ static enum stage answer_watch_keys(struct pr_lun *lun, struct pr_op *op,
 		op->generation_before = op->keys.generation;
 		return ST_WATCH_PROBE;
 	}
+	alone = !op->probed || only_ours(op, op->keys.generation, 0);
+	if (op->probed && alone && lun->intact == op->generation_before)
+		lun->intact = op->keys.generation;
 	if (only_late(lun, op, lun->registered & lun->present))
 		return fenced(lun, op);
-	/* Since that probe there was nothing but it. */
-	if (op->probed && lun->intact == op->generation_before &&
-	    only_ours(op, op->keys.generation, 0))
-		lun->intact = op->keys.generation;
-	/* What the probe could not ask, the next look asks. */
-	if (!op->unanswered)
+	/* What the probe could not ask, or did not see, the next look finds. */
+	if (alone && !op->unanswered)
 		set_baseline(lun, op);
 	return owner_verdict(lun, op);
 }
@@ -2187,7 +2189,8 @@ static enum stage answer_watch_probe(struct pr_lun *lun, struct pr_op *op,
 
 	note_proof(lun, op, reply);
 	/* What was registered all the time says nothing of what comes after it. */
-	if (reply->ended[PR_GOOD] & ~lun->late)
+	if ((reply->ended[PR_GOOD] & ~lun->late) &&
+	    !(lun->one_entry && (lun->doubt | lun->late)))
 		lun->intact = op->generation_before;
 	/*
 	 * A path that was away just now, or could not say, has an older proof only.
@@ -2389,9 +2392,8 @@ static enum stage answer_leave_prove(struct pr_lun *lun, struct pr_op *op,
 
 static bool ask_leave_drop(struct pr_lun *lun, struct pr_op *op, struct pr_request *req)
 {
-	u64 paths = op->paths & (lun->registered | lun->doubt) & lun->live;
-
-	return send_register(lun, req, paths, lun->cfg.key, 0);
+	/* Whatever is known of it: a proof may have been lost. */
+	return send_register(lun, req, op->paths & lun->live, lun->cfg.key, 0);
 }
 
 static enum stage answer_leave_drop(struct pr_lun *lun, struct pr_op *op,

@@ -77,6 +77,8 @@ struct pr_config {
  * @attention: a unit attention since then told of resets or preemption
  * @keys_own: entries with K in the last READ KEYS
  * @keys_foreign: other entries
+ * @one_entry: it seems that one registration is that of all our paths (E7): a proof tells
+ *	nothing of which of them has made it
  * @no_abort: the target refused PREEMPT AND ABORT
  * @no_aptpl: the target refused APTPL
  * @twin: another host was seen with our key (rule 5.10)
@@ -109,6 +111,7 @@ struct pr_lun {
 	bool attention;
 	u32 keys_own;
 	u32 keys_foreign;
+	bool one_entry;
 	bool no_abort;
 	bool no_aptpl;
 	bool twin;
@@ -242,8 +245,7 @@ struct pr_op {
 	u64 victim;
 	u64 after;		/* cursor over foreign keys */
 	u32 made_count;
-	u32 probe_count;	/* REGISTER(K to K) sent */
-	u32 proofs;		/* and those that were GOOD */
+	u32 proofs;		/* REGISTER(K to K) that were GOOD */
 	u32 own_before;
 	u32 generation_before;
 	u32 evictions;

@@ -190,7 +190,6 @@ static void operation(struct buf *b, struct pw_host *h)
 	key(b, &op->victim);
 	key(b, &op->after);
 	U8(op->made_count);
-	U8(op->probe_count);
 	U8(op->proofs);
 	U8(op->own_before);
 	U8(op->evictions);
@@ -229,7 +228,7 @@ static void host(struct buf *b, struct world *w, struct pw_host *h, struct ghost
 	U8(lun->session);
 	BITS(&lun->opened, &lun->suspect, &lun->leftover, &lun->baseline, &lun->attention,
 	     &lun->no_abort, &lun->no_aptpl, &lun->twin);
-	BITS(&lun->unseen);
+	BITS(&lun->unseen, &lun->one_entry);
 	U8(lun->present);
 	U8(lun->live);
 	U8(lun->registered);
@@ -253,6 +252,7 @@ static void host(struct buf *b, struct world *w, struct pw_host *h, struct ghost
 	U8(h->leaving);
 	U8(h->failed);
 	U8(h->busy);
+	U8(h->orphan_proofs);
 	U8(h->want_configure);
 	U8(h->want_admit);
 	U8(h->conflicts);

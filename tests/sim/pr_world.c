@@ -162,6 +162,9 @@ static bool send_one(struct pw_host *h, int path, u32 in_len, enum pr_class *cla
 		if (r.pending) {
 			h->tag[path] = r.tag;
 			h->orphan[path] = req->action;
+			h->orphan_proofs &= ~bit(path);
+			if (req->key && req->key == req->sa_key)
+				h->orphan_proofs |= bit(path);
 			return false;
 		}
 		answer(h, &r, result);
@@ -598,7 +601,7 @@ void pw_deliver(struct pw_host *h, int path)
 	if (!pr_action_is_out(action))
 		return;
 	h->lun.baseline = false;
-	h->lun.doubt |= bit(path);
+	h->lun.doubt |= bit(path) & ~h->orphan_proofs;
 	if (h->lun.state == PR_STATE_OWNER) {
 		h->want_watch = true;
 		h->want_admit |= bit(path) & ~proven_paths(h);

@@ -42,6 +42,7 @@ typedef void (*pw_hook)(struct pw_host *host, unsigned int n,
  * @failed: paths taken for dead
  * @noisy: paths whose writes do not end, whatever the target has
  * @busy: paths whose command outlived its operation
+ * @orphan_proofs: where that was a REGISTER(K to K)
  * @want_configure: background work, as in lun.c
  * @want_admit: likewise
  * @conflicts: likewise
@@ -69,6 +70,7 @@ struct pw_host {
 	u64 failed;
 	u64 noisy;
 	u64 busy;
+	u64 orphan_proofs;
 	u64 want_configure;
 	u64 want_admit;
 	u64 conflicts;

@@ -201,20 +201,36 @@ static void fenced_without_registering(void **state)
 	assert_int_equal(target->generation, generation);
 }
 
-/* A REGISTER of host a, owner, on path 1 is still on its way. */
-static void sent_late(void)
+/* The REGISTER of an admission stays out on @path. */
+static void one_stays_out(int path)
 {
-	owner_of_type_7(0);
+	assert_true(pw_background_start(a));
+	step_to(a, PR_ACT_REGISTER);
+	sim_path_state(target, a->nexus[path], SIM_PATH_IN_FLIGHT);
+	to_its_end(a);
+	assert_int_equal(a->busy, 1 << path);
+	sim_path_state(target, a->nexus[path], SIM_PATH_UP);
+}
+
+/* A REGISTER of host a, owner, on path 1 is still on its way. */
+static void with_late_register(u8 type)
+{
+	all_registrants();
+	a->lun.cfg.type = type;
+	a->lun.type = type;
+	pw_settle(a);
+	assert_int_equal(pw_open(a, 0), 0);
+	pw_settle(a);
+	assert_state(a, PR_STATE_OWNER);
 	sim_forget_nexus(target, a->nexus[1]);
 	pw_path_fail(a, 1);
 	pw_path_back(a, 1);
-	assert_true(pw_background_start(a));
-	step_to(a, PR_ACT_REGISTER);
-	sim_path_state(target, a->nexus[1], SIM_PATH_IN_FLIGHT);
-	while (a->running && !(a->busy & 2))
-		pw_step(a);
-	to_its_end(a);
-	sim_path_state(target, a->nexus[1], SIM_PATH_UP);
+	one_stays_out(1);
+}
+
+static void sent_late(void)
+{
+	with_late_register(PR_TYPE_WRITE_EXCLUSIVE_AR);
 }
 
 /* It is done when host b has taken the LUN. */
@@ -374,29 +390,6 @@ static void taken_by_one_that_shared(void **state)
 	target->nexus[a->nexus[0]].attentions = 0;
 	target->nexus[a->nexus[1]].attentions = 0;
 	pw_deliver(a, 1);
-	a->want_admit = 0;
-	pw_do(a, PR_OP_WATCH, 0);
-	assert_state(a, PR_STATE_FENCED);
-}
-
-/* Rules 5.3, 5.8: nor after a power loss, whatever number PRgeneration has reached again. */
-static void registered_late_after_power_loss(void **state)
-{
-	unsigned int other = third_host(KC);
-
-	(void)state;
-	a->lun.cfg.aptpl = false;
-	sent_late();
-	sim_power_loss(target);
-	raw_take(other, KC, PR_TYPE_WRITE_EXCLUSIVE_AR);
-	/* The fabric kept it, and I/O of that path has met its unit attention. */
-	pw_deliver(a, 1);
-	raw_take(a->nexus[1], KA, 0);
-	assert_int_equal(raw_out(other, PR_ACT_REGISTER, 0, KC, 0), 0);
-	assert_int_equal(target->type, PR_TYPE_WRITE_EXCLUSIVE_AR);
-	/* LIO, for one, does not count that it went. */
-	target->generation--;
-	assert_int_equal(target->generation, a->lun.intact);
 	a->want_admit = 0;
 	pw_do(a, PR_OP_WATCH, 0);
 	assert_state(a, PR_STATE_FENCED);
@@ -646,6 +639,208 @@ static void overtaken_after_the_probe(void **state)
 	pw_settle(a);
 	assert_state(a, PR_STATE_FENCED);
 	assert_false(writes(a));
+}
+
+static u8 type_tried;
+
+/* Another host takes the LUN, has it, and releases it; then host a's command is done. */
+static void takes_and_releases(void)
+{
+	unsigned int other = third_host(KC);
+
+	raw_take(other, KC, 0);
+	assert_int_equal(raw_out(other, PR_ACT_PREEMPT_ABORT, type_tried, KC, KA), 0);
+	assert_int_equal(raw_out(other, PR_ACT_RELEASE, type_tried, KC, 0), 0);
+	assert_int_equal(raw_out(other, PR_ACT_REGISTER, 0, KC, 0), 0);
+	pw_deliver(a, 1);
+	pw_path_back(a, 1);
+}
+
+static void after_the_probe_released(struct pw_host *h, unsigned int n,
+				     const struct pr_request *req, int path)
+{
+	(void)n;
+	(void)req;
+	(void)path;
+	if (strcmp(pr_op_stage(&h->op), "WATCH_KEYS") || ++key_reads < 2)
+		return;
+	h->hook = NULL;
+	takes_and_releases();
+}
+
+/* Rule 5.11: what was overtaken in the midst of a look, or of a retake, is not taken again. */
+static void overtaken_and_vanished(void **state)
+{
+	static const u8 types[] = { PR_TYPE_WRITE_EXCLUSIVE_RO, PR_TYPE_WRITE_EXCLUSIVE_AR };
+	unsigned int i;
+
+	(void)state;
+	for (i = 0; i < 4; i++) {
+		type_tried = types[i & 1];
+		two_hosts_with(2);
+		with_late_register(type_tried);
+		a->want_admit = 0;
+		if (i < 2) {
+			comes_and_goes();
+			key_reads = 0;
+			a->hook = after_the_probe_released;
+		} else {
+			assert_int_equal(raw_out(a->nexus[0], PR_ACT_RELEASE, type_tried, KA, 0),
+					 0);
+			when_at(a, "EVICT_KEYS", takes_and_releases);
+		}
+		pw_do(a, PR_OP_WATCH, 0);
+		assert_happened(a);
+		pw_settle(a);
+		pw_do(a, PR_OP_WATCH, 0);
+		assert_state(a, PR_STATE_FENCED);
+		assert_false(writes(a));
+	}
+}
+
+static void takes_while_one_dies(struct pw_host *h, unsigned int n, const struct pr_request *req,
+				 int path)
+{
+	unsigned int other = third_host(KC);
+
+	(void)n;
+	(void)req;
+	if (strcmp(pr_op_stage(&h->op), "REGISTER_PROBE") || path != 5)
+		return;
+	h->hook = NULL;
+	raw_take(other, KC, 0);
+	assert_int_equal(raw_out(other, PR_ACT_PREEMPT_ABORT, target->type, KC, KA), 0);
+	pw_deliver(a, 1);
+	assert_int_equal(raw_out(other, PR_ACT_REGISTER, 0, KC, 0), 0);
+}
+
+/* Rules 5.3, 5.8: proofs that failed, or were never sent, hide no other host's commands. */
+static void overtaken_while_it_admits(void **state)
+{
+	int path;
+
+	(void)state;
+	two_hosts_with(6);
+	owner_of_type_7(0);
+	for (path = 1; path < 6; path++) {
+		sim_forget_nexus(target, a->nexus[path]);
+		pw_path_fail(a, path);
+	}
+	pw_path_back(a, 1);
+	one_stays_out(1);
+	a->want_admit = 0;
+	a->want_watch = false;
+	pw_path_fail(a, 0);
+	/* Writes are under way on paths that are not registered. */
+	a->noisy = 0x3c;
+	pw_path_back(a, 0);
+	for (path = 2; path < 6; path++)
+		pw_path_back(a, path);
+	dead(a, 5);
+	a->hook = takes_while_one_dies;
+	assert_true(pw_background_start(a));
+	to_its_end(a);
+	assert_happened(a);
+	pw_conflict(a, 0);
+	a->noisy = 0;
+	pw_settle(a);
+	assert_state(a, PR_STATE_FENCED);
+	assert_false(writes(a));
+}
+
+/* Rules 5.3, 5.8: one registration per host (E7): a late command makes that of all paths. */
+static void registered_late_for_all(void **state)
+{
+	(void)state;
+	two_hosts_with(2);
+	target->quirks |= SIM_SHARED;
+	owner_of_type_7(0);
+	assert_true(a->lun.one_entry);
+	pw_path_fail(a, 1);
+	pw_path_back(a, 1);
+	one_stays_out(1);
+	a->want_admit = 0;
+	assert_int_equal(pw_open(b, FORCED), 0);
+	pw_settle(b);
+	target->nexus[a->nexus[0]].attentions = 0;
+	target->nexus[a->nexus[1]].attentions = 0;
+	pw_deliver(a, 1);
+	assert_int_equal(pw_close(b), 0);
+	pw_settle(b);
+	pw_settle(a);
+	assert_state(a, PR_STATE_FENCED);
+	assert_false(writes(a));
+}
+
+/* Rule 4.5: a path whose proof was lost leaves the table: its registration goes, too. */
+static void leaves_unproven(void **state)
+{
+	(void)state;
+	two_hosts_with(2);
+	owner(a, 0);
+	pw_path_fail(a, 1);
+	pw_path_back(a, 1);
+	assert_true(pw_background_start(a));
+	step_to(a, PR_ACT_REGISTER);
+	pw_step(a);
+	sim_script(target, a->nexus[1], (struct sim_answer){
+		.cmd = SIM_REGISTER, .execute = true, .status = 0x40 });
+	to_its_end(a);
+	assert_int_equal(a->lun.registered, 1);
+	pw_members(a, 1);
+	pw_do(a, PR_OP_LEAVE, 2);
+	assert_int_equal(sim_registrations(target, KA), 1);
+}
+
+/* Rules 5.2, 5.6: a REGISTER AND IGNORE without a status refuses nothing. */
+static void ignored_without_a_status(void **state)
+{
+	(void)state;
+	two_hosts_with(2);
+	assert_int_equal(raw_out(a->nexus[1], PR_ACT_REGISTER, 0, 0, KC), 0);
+	lose(a, 1, SIM_REGISTER_IGNORE, false);
+	assert_int_equal(pw_open(a, 0), 0);
+	assert_int_equal(a->lun.registered, 1);
+	assert_int_equal(a->lun.refused, 0);
+}
+
+/* Rules 5.3, 5.8: two outages in a row, and nobody else: nobody is fenced. */
+static void comes_back_twice(void **state)
+{
+	static const char *const stages[] = { "REGISTER", "REGISTER_PROBE" };
+	unsigned int i;
+
+	(void)state;
+	for (i = 0; i < 8; i++) {
+		unsigned int paths = 1 + (i >> 2);
+		int path;
+
+		two_hosts_with(paths);
+		owner_of_type_7(0);
+		for (path = 0; path < (int)paths; path++)
+			pw_path_fail(a, path);
+		for (path = 0; path < (int)paths; path++)
+			pw_path_back(a, path);
+		a->want_watch = false;
+		assert_true(pw_background_start(a));
+		while (a->running && strcmp(pr_op_stage(&a->op), stages[i & 1]))
+			pw_step(a);
+		assert_true(a->running);
+		for (path = 0; path < (int)paths; path++)
+			sim_path_state(target, a->nexus[path], SIM_PATH_IN_FLIGHT);
+		to_its_end(a);
+		for (path = 0; path < (int)paths; path++) {
+			sim_path_state(target, a->nexus[path], SIM_PATH_UP);
+			if (i & 2)
+				sim_drop(target, a->tag[path]);
+			pw_deliver(a, path);
+			sim_attention(target, a->nexus[path], 0x29, 0x07);
+			pw_path_back(a, path);
+		}
+		pw_settle(a);
+		assert_state(a, PR_STATE_OWNER);
+		assert_int_equal(pr_admitted(&a->lun), (1 << paths) - 1);
+	}
 }
 
 /* Rules 5.3, 5.8, 5.11: nor in the midst of an open that takes what had vanished. */
@@ -997,12 +1192,17 @@ int main(void)
 		cmocka_unit_test(registered_late_and_alone),
 		cmocka_unit_test(doubts_that_were_not_done),
 		cmocka_unit_test_setup(taken_by_one_that_shared, two_hosts),
-		cmocka_unit_test_setup(registered_late_after_power_loss, two_hosts),
 		cmocka_unit_test_setup(looked_while_it_is_evicted, two_hosts),
 		cmocka_unit_test(registered_late_and_intact),
 		cmocka_unit_test(others_of_before),
 		cmocka_unit_test(two_registered_late),
 		cmocka_unit_test_setup(overtaken_after_the_probe, two_hosts),
+		cmocka_unit_test(overtaken_and_vanished),
+		cmocka_unit_test(overtaken_while_it_admits),
+		cmocka_unit_test(registered_late_for_all),
+		cmocka_unit_test(leaves_unproven),
+		cmocka_unit_test(ignored_without_a_status),
+		cmocka_unit_test(comes_back_twice),
 		cmocka_unit_test_setup(overtaken_while_it_opens_again, two_hosts),
 		cmocka_unit_test_setup(registered_late_where_it_left, two_hosts),
 		cmocka_unit_test_setup(looked_before_it_is_done, two_hosts),
