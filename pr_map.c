@@ -246,6 +246,18 @@ static bool answered(struct pr_op *op, const struct pr_reply *reply)
 	return true;
 }
 
+/* A target that starts anew counts from 0, and may reach any number again. */
+static void note_generation(struct pr_lun *lun, u32 generation)
+{
+	lun->restarted |= generation < lun->intact;
+}
+
+static void set_intact(struct pr_lun *lun, u32 generation)
+{
+	lun->intact = generation;
+	lun->restarted = false;
+}
+
 static bool note_reservation(struct pr_lun *lun, struct pr_op *op,
 			     const struct pr_reply *reply)
 {
@@ -256,6 +268,7 @@ static bool note_reservation(struct pr_lun *lun, struct pr_op *op,
 	op->resv = reply->resv;
 	lun->seen = reply->resv;
 	lun->seen_valid = true;
+	note_generation(lun, op->resv.generation);
 	owner = owner_of(lun, &op->resv);
 	if (owner == OWNER_FOREIGN)
 		op->foreign = op->resv.key;
@@ -282,7 +295,8 @@ static bool note_keys(struct pr_lun *lun, struct pr_op *op,
 		lun->registered = 0;
 	else if (lun->keys_own > 1)
 		lun->one_entry = false;
-	if (op->keys.generation - lun->intact < lun->keys_own)
+	note_generation(lun, op->keys.generation);
+	if (!lun->restarted && op->keys.generation - lun->intact < lun->keys_own)
 		lun->intact = op->keys.generation;
 	return true;
 }
@@ -664,7 +678,7 @@ static enum stage session_begins(struct pr_lun *lun, struct pr_op *op,
 	/* Not if an owner only took back what had vanished. */
 	if (op->started) {
 		lun->late = 0;
-		lun->intact = lun->baseline ? lun->generation : op->resv.generation;
+		set_intact(lun, lun->baseline ? lun->generation : op->resv.generation);
 	}
 	lun->unverified = lun->present & ~lun->registered;
 	lun->undo = 0;
@@ -1939,7 +1953,7 @@ static bool only_late(const struct pr_lun *lun, const struct pr_op *op, u64 prov
 	return pr_type_all_registrants(lun->type) &&
 	       (!(proven & ~lun->late) || lun->one_entry) &&
 	       lun->keys_own <= late &&
-	       ((lun->keys_foreign && !lun->cfg.shared) ||
+	       ((lun->keys_foreign && !lun->cfg.shared) || lun->restarted ||
 		lun->intact != op->keys.generation);
 }
 
@@ -2003,13 +2017,11 @@ static enum stage answer_admit_witness(struct pr_lun *lun, struct pr_op *op,
 		op->settled |= op->paths;
 		return failed(op, PR_WHY_NOT_REGISTERED);
 	}
-	if (!witness(lun, op))
-		return ST_ADMIT_VERIFY;	/* no other own path is alive (E23) */
-	if (reply->ended[PR_CONFLICT]) {
-		/* The witness itself is no longer registered. */
-		lun->registered &= ~reply->ended[PR_CONFLICT];
-		return admit_again(lun, op);
-	}
+	/* No other own path is alive (E23). */
+	if (!asked_of(reply))
+		return only_late(lun, op, 0) ? fenced(lun, op) : ST_ADMIT_VERIFY;
+	/* The witness itself is no longer registered. */
+	lun->registered &= ~reply->ended[PR_CONFLICT];
 	if (!reply->ended[PR_GOOD])
 		return admit_again(lun, op);
 	op->proofs++;
@@ -2045,7 +2057,7 @@ static enum stage answer_admit_count(struct pr_lun *lun, struct pr_op *op,
 	    !only_ours(op, op->keys.generation, op->made_count))
 		return admit_again(lun, op);
 	set_baseline(lun, op);
-	lun->intact = op->keys.generation;
+	set_intact(lun, op->keys.generation);
 	lun->baseline &= counts_fit(lun);
 	/* The session's from here on, even if an eviction fails. */
 	op->made = 0;
@@ -2164,13 +2176,18 @@ static enum stage answer_watch_keys(struct pr_lun *lun, struct pr_op *op,
 		op->generation_before = op->keys.generation;
 		return ST_WATCH_PROBE;
 	}
-	alone = !op->probed || only_ours(op, op->keys.generation, 0);
+	/* What moves it between two answers may be another host that has gone since. */
+	alone = op->probed ? op->generation_before == op->resv.generation &&
+			     only_ours(op, op->keys.generation, 0) :
+			     op->keys.generation == op->resv.generation;
 	if (op->probed && alone && lun->intact == op->generation_before)
 		lun->intact = op->keys.generation;
 	if (only_late(lun, op, lun->registered & lun->present))
 		return fenced(lun, op);
 	/* What the probe could not ask, or did not see, the next look finds. */
-	if (alone && !op->unanswered)
+	if (!alone)
+		lun->baseline = false;
+	else if (!op->unanswered)
 		set_baseline(lun, op);
 	return owner_verdict(lun, op);
 }
@@ -2191,7 +2208,7 @@ static enum stage answer_watch_probe(struct pr_lun *lun, struct pr_op *op,
 	/* What was registered all the time says nothing of what comes after it. */
 	if ((reply->ended[PR_GOOD] & ~lun->late) &&
 	    !(lun->one_entry && (lun->doubt | lun->late)))
-		lun->intact = op->generation_before;
+		set_intact(lun, op->generation_before);
 	/*
 	 * A path that was away just now, or could not say, has an older proof only.
 	 * While no path can say, K holds, and those that were asked go on.
@@ -2291,7 +2308,7 @@ static enum stage answer_retake(struct pr_lun *lun, struct pr_op *op,
 
 static void retaken(struct pr_lun *lun, struct pr_op *op)
 {
-	lun->intact = op->resv.generation;
+	set_intact(lun, op->resv.generation);
 	op->took = false;
 	/* Of a lost status; types 1 and 3 have one path. */
 	if (lun->holder == PR_NO_PATH && single_path_type(lun->type))
@@ -2392,6 +2409,9 @@ static enum stage answer_leave_prove(struct pr_lun *lun, struct pr_op *op,
 
 static bool ask_leave_drop(struct pr_lun *lun, struct pr_op *op, struct pr_request *req)
 {
+	/* That of all paths stays, for the others. */
+	if (lun->one_entry && on_record(lun))
+		return false;
 	/* Whatever is known of it: a proof may have been lost. */
 	return send_register(lun, req, op->paths & lun->live, lun->cfg.key, 0);
 }

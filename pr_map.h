@@ -73,6 +73,7 @@ struct pr_config {
  * @intact: PRgeneration up to which nobody can have evicted an owner. Who does moves it, with
  *	LIO some time later, and so does each REGISTER of ours after that: it has then moved
  *	by no less than we have keys
+ * @restarted: PRgeneration was seen below @intact since
  * @baseline: @generation and the key counts below were read, not guessed
  * @attention: a unit attention since then told of resets or preemption
  * @keys_own: entries with K in the last READ KEYS
@@ -107,6 +108,7 @@ struct pr_lun {
 	u8 type;
 	u32 generation;
 	u32 intact;
+	bool restarted;
 	bool baseline;
 	bool attention;
 	u32 keys_own;

@@ -228,7 +228,7 @@ static void host(struct buf *b, struct world *w, struct pw_host *h, struct ghost
 	U8(lun->session);
 	BITS(&lun->opened, &lun->suspect, &lun->leftover, &lun->baseline, &lun->attention,
 	     &lun->no_abort, &lun->no_aptpl, &lun->twin);
-	BITS(&lun->unseen, &lun->one_entry);
+	BITS(&lun->unseen, &lun->one_entry, &lun->restarted);
 	U8(lun->present);
 	U8(lun->live);
 	U8(lun->registered);
@@ -402,10 +402,12 @@ static void normalise_intact(struct world *w, struct pr_lun *lun)
 {
 	u32 now = w->pw.target.generation;
 
-	if (lun->state != PR_STATE_OWNER || !pr_type_all_registrants(lun->type))
+	if (lun->state != PR_STATE_OWNER || !pr_type_all_registrants(lun->type)) {
 		lun->intact = 0;
-	else if (lun->intact < now && now - lun->intact > MOST_KEYS)
+		lun->restarted = false;
+	} else if (lun->intact < now && now - lun->intact > MOST_KEYS) {
 		lun->intact = now - MOST_KEYS - 1;
+	}
 }
 
 /*

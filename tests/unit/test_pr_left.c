@@ -772,6 +772,132 @@ static void registered_late_for_all(void **state)
 	assert_false(writes(a));
 }
 
+/* Rules 5.3, 5.8: a target that counts from 0 again may reach any number again. */
+static void counts_anew(void **state)
+{
+	unsigned int other;
+
+	(void)state;
+	two_hosts_with(3);
+	target->quirks |= SIM_LIO;
+	owner_of_type_7(0);
+	sim_power_loss(target);
+	sim_forget_nexus(target, a->nexus[1]);
+	pw_path_fail(a, 1);
+	pw_path_back(a, 1);
+	one_stays_out(1);
+	a->want_admit = 0;
+	other = third_host(KC);
+	raw_take(other, KC, 0);
+	assert_int_equal(raw_out(other, PR_ACT_PREEMPT_ABORT, target->type, KC, KA), 0);
+	target->nexus[a->nexus[1]].attentions = 0;
+	pw_deliver(a, 1);
+	assert_int_equal(raw_out(other, PR_ACT_REGISTER, 0, KC, 0), 0);
+	assert_int_equal(target->generation, a->lun.intact);
+	pw_path_back(a, 1);
+	pw_settle(a);
+	assert_state(a, PR_STATE_FENCED);
+	assert_false(writes(a));
+}
+
+static void witness_dies(void)
+{
+	dead(a, 0);
+}
+
+static void path_fails(void)
+{
+	pw_path_fail(a, 0);
+}
+
+/* Rules 5.3, 5.8: a witness that dies as it is asked is another thing than none. */
+static void witness_without_an_answer(void **state)
+{
+	(void)state;
+	sent_late();
+	owns_and_goes();
+	target->nexus[a->nexus[0]].attentions = 0;
+	target->nexus[a->nexus[1]].attentions = 0;
+	a->want_watch = false;
+	when_at(a, "ADMIT_WITNESS", witness_dies);
+	pw_do(a, PR_OP_ADMIT, 2);
+	assert_happened(a);
+	pw_settle(a);
+	assert_false(writes(a));
+	alive(a, 0);
+	pw_settle(a);
+	assert_state(a, PR_STATE_FENCED);
+}
+
+/* Rules 5.3, 5.8: nor is a late key admitted where no other path is alive at all. */
+static void admitted_without_a_witness(void **state)
+{
+	(void)state;
+	sent_late();
+	owns_and_goes();
+	target->nexus[a->nexus[0]].attentions = 0;
+	target->nexus[a->nexus[1]].attentions = 0;
+	a->want_watch = false;
+	when_at(a, "REGISTER", path_fails);
+	pw_do(a, PR_OP_ADMIT, 2);
+	assert_happened(a);
+	assert_state(a, PR_STATE_FENCED);
+}
+
+/* Rule 5.11: between a look's two reads another host has the LUN, and releases it. */
+static void overtaken_between_two_reads(void **state)
+{
+	int path;
+
+	(void)state;
+	type_tried = PR_TYPE_WRITE_EXCLUSIVE_RO;
+	two_hosts_with(2);
+	owner(a, 0);
+	sim_forget_nexus(target, a->nexus[1]);
+	for (path = 0; path < 2; path++) {
+		pw_path_fail(a, path);
+		pw_path_back(a, path);
+	}
+	a->want_watch = false;
+	assert_true(pw_background_start(a));
+	step_to(a, PR_ACT_REGISTER);
+	sim_path_state(target, a->nexus[1], SIM_PATH_IN_FLIGHT);
+	sim_path_state(target, a->nexus[0], SIM_PATH_DEAD);
+	to_its_end(a);
+	for (path = 0; path < 2; path++) {
+		sim_path_state(target, a->nexus[path], SIM_PATH_UP);
+		target->nexus[a->nexus[path]].attentions = 0;
+	}
+	a->want_admit = 0;
+	pw_path_back(a, 0);
+	a->lun.baseline = false;
+	when_at(a, "WATCH_KEYS", takes_and_releases);
+	pw_do(a, PR_OP_WATCH, 0);
+	assert_happened(a);
+	a->want_watch = true;
+	pw_settle(a);
+	assert_state(a, PR_STATE_FENCED);
+	assert_false(writes(a));
+}
+
+/* Rules 4.5, 5.3: a path that leaves takes not the registration of all paths (E7) with it. */
+static void leaves_the_others_theirs(void **state)
+{
+	(void)state;
+	two_hosts_with(2);
+	target->quirks |= SIM_SHARED;
+	owner(a, 0);
+	pw_members(a, 1);
+	pw_do(a, PR_OP_LEAVE, 2);
+	assert_int_equal(sim_registrations(target, KA), 1);
+	pw_do(a, PR_OP_WATCH, 0);
+	assert_state(a, PR_STATE_OWNER);
+	assert_true(writes(a));
+	assert_int_equal(pw_close(a), 0);
+	pw_settle(a);
+	assert_int_equal(target->type, 0);
+}
+
 /* Rule 4.5: a path whose proof was lost leaves the table: its registration goes, too. */
 static void leaves_unproven(void **state)
 {
@@ -1200,6 +1326,11 @@ int main(void)
 		cmocka_unit_test(overtaken_and_vanished),
 		cmocka_unit_test(overtaken_while_it_admits),
 		cmocka_unit_test(registered_late_for_all),
+		cmocka_unit_test(counts_anew),
+		cmocka_unit_test_setup(witness_without_an_answer, two_hosts),
+		cmocka_unit_test_setup(admitted_without_a_witness, two_hosts),
+		cmocka_unit_test(overtaken_between_two_reads),
+		cmocka_unit_test(leaves_the_others_theirs),
 		cmocka_unit_test(leaves_unproven),
 		cmocka_unit_test(ignored_without_a_status),
 		cmocka_unit_test(comes_back_twice),
