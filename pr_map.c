@@ -2184,10 +2184,15 @@ static enum stage answer_watch_keys(struct pr_lun *lun, struct pr_op *op,
 		lun->intact = op->keys.generation;
 	if (only_late(lun, op, lun->registered & lun->present))
 		return fenced(lun, op);
-	/* What the probe could not ask, or did not see, the next look finds. */
-	if (!alone)
+	/* Nobody is evicted before the reservation is seen to be ours beside these keys. */
+	if (!alone) {
 		lun->baseline = false;
-	else if (!op->unanswered)
+		op->probed = false;
+		op->proofs = 0;
+		return ++op->rounds < ADMIT_ROUNDS ? ST_WATCH_READ : decided(op, PR_WHY_OK);
+	}
+	/* What the probe could not ask, the next look asks. */
+	if (!op->unanswered)
 		set_baseline(lun, op);
 	return owner_verdict(lun, op);
 }
