@@ -2414,11 +2414,16 @@ static enum stage answer_leave_prove(struct pr_lun *lun, struct pr_op *op,
 
 static bool ask_leave_drop(struct pr_lun *lun, struct pr_op *op, struct pr_request *req)
 {
-	/* That of all paths stays, for the others. */
-	if (lun->one_entry && on_record(lun))
-		return false;
-	/* Whatever is known of it: a proof may have been lost. */
-	return send_register(lun, req, op->paths & lun->live, lun->cfg.key, 0);
+	u64 known = lun->registered | lun->doubt;
+
+	if (on_record(lun)) {
+		/* That of all paths stays, for the others. */
+		if (lun->one_entry)
+			return false;
+		/* A proof may have been lost. */
+		known = lun->live;
+	}
+	return send_register(lun, req, op->paths & known & lun->live, lun->cfg.key, 0);
 }
 
 static enum stage answer_leave_drop(struct pr_lun *lun, struct pr_op *op,
