@@ -458,8 +458,14 @@ def write_before_a_registration(t):
     # One write of this path waits in the target for as long as it takes others, of which one
     # meets the conflict there, to take the other path.
     control.rules({**WRITE, 'path': path, 'delay': 600, 'times': 1})
-    slow = write(2)
-    poll(lambda: control.state()['waiting'], 20, 'a write waits')
+    slow = []
+
+    def waits():
+        # udev reads at times, and then both may take the other path.
+        if all(job.poll() is not None for job in slow):
+            slow.extend(write(2))
+        return control.state()['waiting']
+    poll(waits, 20, 'a write waits')
     Raw(t.a, K).unregister(path)
     for job in write(4):
         code, out = job.wait(60)
