@@ -147,7 +147,7 @@ static void event(void)
 			sim_path_state(target, nexus, SIM_PATH_UP);
 		break;
 	case 5:
-		if (!roll(3))
+		if (!roll(3) && target->nexus[nexus].answers < SIM_MAX_SCRIPT)
 			lose_next(path);
 		break;
 	case 6:
