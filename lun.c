@@ -679,7 +679,7 @@ static bool start_command(struct lun *lun, struct lun_path *path,
 	if (!claim_path(lun, path, false))
 		return false;
 	path->p->no_room = in_len > cmd->size && scsi_cmd_grow(cmd, in_len);
-	path->p->proves = req->key && req->key == req->sa_key;
+	path->p->proves = pr_request_proves(req);
 	if (path->p->no_room)
 		in_len = cmd->size;
 	memset(cmd->cdb, 0, sizeof(cmd->cdb));

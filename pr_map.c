@@ -2838,6 +2838,11 @@ bool pr_next(struct pr_lun *lun, struct pr_op *op, const struct pr_reply *reply,
 	return false;
 }
 
+bool pr_request_proves(const struct pr_request *req)
+{
+	return req->action == PR_ACT_REGISTER && req->key && req->key == req->sa_key;
+}
+
 bool pr_op_may_preempt(const struct pr_op *op)
 {
 	return op->kind == PR_OP_OPEN && (op->options & PRM_OPEN_FORCED);

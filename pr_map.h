@@ -332,6 +332,9 @@ bool pr_open_local(struct pr_lun *lun, struct pr_op *op);
 bool pr_next(struct pr_lun *lun, struct pr_op *op, const struct pr_reply *reply,
 	     struct pr_request *req);
 
+/* REGISTER(K to K): it registers nothing, however late it comes (PREEMPT(K to K) is none). */
+bool pr_request_proves(const struct pr_request *req);
+
 /* The commands of an open may include PREEMPT: it gets the longer budget. */
 bool pr_op_may_preempt(const struct pr_op *op);
 

@@ -163,7 +163,7 @@ static bool send_one(struct pw_host *h, int path, u32 in_len, enum pr_class *cla
 			h->tag[path] = r.tag;
 			h->orphan[path] = req->action;
 			h->orphan_proofs &= ~bit(path);
-			if (req->key && req->key == req->sa_key)
+			if (pr_request_proves(req))
 				h->orphan_proofs |= bit(path);
 			return false;
 		}
@@ -339,6 +339,7 @@ static void follow_up(struct pw_host *h)
 		break;
 	case PR_OP_LEAVE:
 		for (path = 0; path < PW_MAX_PATHS; path++)
+			/* A command that is out keeps the slot. */
 			if (h->op.paths & h->leaving & ~h->busy & bit(path))
 				pr_path_left(&h->lun, path);
 		h->leaving &= ~h->op.paths;

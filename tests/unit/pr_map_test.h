@@ -142,9 +142,10 @@ static inline void refuse(struct pw_host *h, int path, enum sim_cmd cmd,
 		.cmd = cmd, .status = 0x02, .sense = { 0x05, asc, ascq } });
 }
 
-/* What happens before the next command of a stage, once. */
+/* What happens before the next command of a stage, or the one after that, once. */
 static struct {
 	const char *stage;
+	unsigned int skip;
 	void (*event)(void);
 } meanwhile;
 
@@ -154,7 +155,7 @@ static inline void at_stage(struct pw_host *h, unsigned int n, const struct pr_r
 	(void)n;
 	(void)req;
 	(void)path;
-	if (strcmp(pr_op_stage(&h->op), meanwhile.stage))
+	if (strcmp(pr_op_stage(&h->op), meanwhile.stage) || meanwhile.skip--)
 		return;
 	h->hook = NULL;
 	meanwhile.event();
@@ -164,8 +165,15 @@ static inline void at_stage(struct pw_host *h, unsigned int n, const struct pr_r
 static inline void when_at(struct pw_host *h, const char *stage, void (*event)(void))
 {
 	meanwhile.stage = stage;
+	meanwhile.skip = 0;
 	meanwhile.event = event;
 	h->hook = at_stage;
+}
+
+static inline void when_again_at(struct pw_host *h, const char *stage, void (*event)(void))
+{
+	when_at(h, stage, event);
+	meanwhile.skip = 1;
 }
 
 #define assert_happened(h)	assert_null((h)->hook)
