@@ -197,6 +197,7 @@ struct lun_told {
  * @refused_at: when the owner's refused paths are tried again
  * @gate: pr_gate_open() and not @gate_held; each write reads it without @lock
  * @gate_held: a session has begun, but its opener still drops stale pages
+ * @registering: as in @pr, for I/O, which reads it without @lock
  * @stale_cache: it could not drop them all
  * @noisy: paths that wait for their own writes, and were logged; the worker's
  * @unused: RCU's state when paths lost their admission last: I/O that had chosen one
@@ -263,6 +264,7 @@ struct lun {
 	unsigned long refused_at;
 	bool gate;
 	bool gate_held;
+	bool registering;
 	bool stale_cache;
 	u64 noisy;
 	unsigned long unused;
@@ -450,6 +452,11 @@ static void publish(struct lun *lun)
 		/* Pairs with lun_gate_still(). */
 		smp_wmb();
 	}
+	if (lun->pr.registering) {
+		WRITE_ONCE(lun->registering, true);
+		/* Before paths go; pairs with path_coming() in route.c. */
+		smp_wmb();
+	}
 	for (i = 0; i < PR_MAX_PATHS; i++) {
 		if (!lun->path[i])
 			continue;
@@ -461,6 +468,10 @@ static void publish(struct lun *lun)
 	}
 	if (unused)
 		WRITE_ONCE(lun->unused, get_state_synchronize_rcu());
+	if (!lun->pr.registering) {
+		/* After they are back; pairs with lun_path_pending(). */
+		smp_store_release(&lun->registering, false);
+	}
 	if (gate) {
 		/* Pairs with lun_gate(). */
 		smp_store_release(&lun->gate, true);
@@ -2960,21 +2971,24 @@ void lun_path_reinstate(struct lun *lun, struct lun_path *path)
 }
 
 /**
- * lun_path_pending - does this path only wait for its registration?
+ * lun_path_pending - does this path only wait for its registration, or for an open's?
  * @lun: the LUN
  * @path: the path
  *
- * Context: any.
+ * Context: any. Of a path that is admitted meanwhile it may say no, and then the path's
+ * flags say that it is.
  * Return: true if I/O should wait for it (rule 5.2).
  */
 bool lun_path_pending(const struct lun *lun, const struct lun_path *path)
 {
 	u64 bit = path_bit(path->p->index);
+	/* Pairs with publish(). */
+	bool registering = smp_load_acquire(&lun->registering);
 
-	return READ_ONCE(lun->pr.state) == PR_STATE_OWNER &&
-	       !path_flag(path, LUN_PATH_FAILED) &&
+	return !path_flag(path, LUN_PATH_FAILED) &&
 	       !path_flag(path, LUN_PATH_ADMITTED) &&
-	       !(READ_ONCE(lun->pr.refused) & bit);
+	       (registering || (READ_ONCE(lun->pr.state) == PR_STATE_OWNER &&
+				!(READ_ONCE(lun->pr.refused) & bit)));
 }
 
 /**

@@ -393,7 +393,6 @@ static bool send_register(const struct pr_lun *lun, struct pr_request *req,
 	req->key = from;
 	req->type = 0;
 	req->aptpl = aptpl(lun);
-	req->quiet = !from && lun->state == PR_STATE_OWNER;
 	return paths != 0;
 }
 
@@ -455,11 +454,22 @@ static enum stage register_paths(struct pr_op *op, u64 paths, enum stage then)
 	return ST_REGISTER;
 }
 
+/*
+ * Another host may hold what an open of a session without reservation registers for,
+ * and the session's writes would have the right to land there.
+ */
+static bool send_new(struct pr_lun *lun, const struct pr_op *op, struct pr_request *req,
+		     u64 paths)
+{
+	lun->registering |= lun->state == PR_STATE_NO_RESERVE && op->kind == PR_OP_OPEN;
+	send_register(lun, req, paths, 0, lun->cfg.key);
+	req->quiet = lun->registering || lun->state == PR_STATE_OWNER;
+	return paths != 0;
+}
+
 static bool ask_register(struct pr_lun *lun, struct pr_op *op, struct pr_request *req)
 {
-	return send_register(lun, req,
-			     op->subject & ~lun->registered & ~op->unanswered,
-			     0, lun->cfg.key);
+	return send_new(lun, op, req, op->subject & ~lun->registered & ~op->unanswered);
 }
 
 static void note_registered(struct pr_lun *lun, struct pr_op *op, u64 paths)
@@ -536,7 +546,7 @@ static enum stage answer_register_probe(struct pr_lun *lun, struct pr_op *op,
 static bool ask_register_ignore(struct pr_lun *lun, struct pr_op *op,
 				struct pr_request *req)
 {
-	send_register(lun, req, op->retry, 0, lun->cfg.key);
+	send_new(lun, op, req, op->retry);
 	req->action = PR_ACT_REGISTER_IGNORE;
 	return op->retry != 0;
 }
@@ -2833,6 +2843,7 @@ bool pr_next(struct pr_lun *lun, struct pr_op *op, const struct pr_reply *reply,
 		next = stages[next].answer(lun, op, &nothing);
 	}
 	op->stage = ST_DECIDED;
+	lun->registering = false;
 	admit_later(lun, op);
 	doubt_again(lun, op);
 	return false;
@@ -2872,6 +2883,8 @@ bool pr_gate_open(const struct pr_lun *lun)
 
 u64 pr_admitted(const struct pr_lun *lun)
 {
+	if (lun->registering)
+		return 0;
 	if (!lun->cfg.key || lun->state != PR_STATE_OWNER)
 		return lun->present;
 	if (single_path_type(lun->type))

@@ -56,6 +56,7 @@ struct pr_config {
  * @leftover: a reservation with K stands that nobody wants
  * @unseen: ours since rule 6.1's two commands; who registered between them has not
  *	been looked for yet
+ * @registering: an open of a session without reservation registers: no I/O till it has ended
  * @present: paths of the table
  * @live: paths that are present, not failed, with no command left over
  * @registered: paths proven to be registered with K
@@ -96,6 +97,7 @@ struct pr_lun {
 	bool suspect;
 	bool leftover;
 	bool unseen;
+	bool registering;
 	u64 present;
 	u64 live;
 	u64 registered;

@@ -222,10 +222,15 @@ static bool path_coming(struct target *t)
 {
 	u32 i;
 
-	for (i = 0; i < t->paths; i++)
-		if (path_usable(&t->path[i]) ||
-		    lun_path_pending(t->lun, t->path[i].lun_path))
+	for (i = 0; i < t->paths; i++) {
+		if (path_usable(&t->path[i]))
 			return true;
+		/* Pairs with publish() in lun.c; what is no longer pending may be admitted. */
+		smp_rmb();
+		if (lun_path_pending(t->lun, t->path[i].lun_path) ||
+		    path_usable(&t->path[i]))
+			return true;
+	}
 	return false;
 }
 

@@ -228,7 +228,7 @@ static void host(struct buf *b, struct world *w, struct pw_host *h, struct ghost
 	U8(lun->session);
 	BITS(&lun->opened, &lun->suspect, &lun->leftover, &lun->baseline, &lun->attention,
 	     &lun->no_abort, &lun->no_aptpl, &lun->twin);
-	BITS(&lun->unseen, &lun->one_entry, &lun->restarted);
+	BITS(&lun->unseen, &lun->one_entry, &lun->restarted, &lun->registering);
 	U8(lun->present);
 	U8(lun->live);
 	U8(lun->registered);

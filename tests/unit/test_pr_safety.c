@@ -25,6 +25,41 @@ static void gate(void **state)
 	assert_int_equal(pr_admitted(&a->lun), 3);
 }
 
+/*
+ * Rules 5.1, 3.6: an open of a session without reservation may register under another
+ * host's; nothing is written until it has ended, nor registered beside older writes.
+ */
+static void registering_without_reservation(void **state)
+{
+	static const u32 options[] = { 0, FORCED, FORCED | NO_RESERVE };
+	unsigned int i, registered;
+
+	(void)state;
+	for (i = 0; i < 3; i++) {
+		two_hosts_with(2);
+		assert_int_equal(pw_open(a, NO_RESERVE), 0);
+		pw_settle(b);
+		if (options[i] & FORCED) {
+			owner(b, 0);
+			pw_settle(b);
+		}
+		/* The last of them fails, and undoes what it has done. */
+		target->quirks |= options[i] ? SIM_NO_ABORT : 0;
+		assert_true(pw_open_start(a, options[i]));
+		for (registered = 0; a->running; pw_step(a)) {
+			if (a->req.action == PR_ACT_REGISTER && !a->req.key) {
+				assert_true(a->req.quiet);
+				registered++;
+			}
+			assert_int_equal(pr_admitted(&a->lun), registered ? 0 : 3);
+		}
+		assert_true(registered);
+		assert_int_equal(pr_admitted(&a->lun), 3);
+		assert_int_equal(writes(a), !options[i]);
+		assert_int_equal(sim_registrations(target, KA), options[i] ? 0 : 2);
+	}
+}
+
 /* Rule 5.2: while an admission runs, its path is not used. */
 static void admission_in_steps(void **state)
 {
@@ -1633,6 +1668,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(gate, two_hosts),
+		cmocka_unit_test(registering_without_reservation),
 		cmocka_unit_test_setup(admission_in_steps, two_hosts),
 		cmocka_unit_test(takeover_during_admission),
 		cmocka_unit_test_setup(thrown_out_of_all_registrants, two_hosts),
