@@ -449,6 +449,7 @@ static void target_postsuspend(struct dm_target *ti)
 	struct target *t = ti->private;
 
 	flush_delayed_work(&t->work);
+	flush_work(&t->send);
 	if (t->activation)
 		activation_stop(t->activation);
 }
@@ -817,8 +818,9 @@ static const struct {
 	{ scsi_cmd_init, scsi_cmd_exit },
 	{ lun_init, lun_exit },
 	{ bdev_hook_init, bdev_hook_exit },
-	{ prm_control_init, prm_control_exit },
+	/* May well fail, and what users can open must not go again. */
 	{ register_multipath, unregister_multipath },
+	{ prm_control_init, prm_control_exit },
 	{ register_target, unregister_target },
 };
 

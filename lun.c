@@ -740,7 +740,7 @@ static bool settle_orphan(struct lun *lun, struct lun_path *path)
 	bool left = lun->closed || !(lun->members & bit);
 
 	lockdep_assert_held(&lun->lock);
-	if (!pr_action_is_out(action)) {
+	if (!pr_action_is_out(action) || !path->p->cmd.tries) {
 		/* It was busy when it was to leave, and so passed over. */
 		if (left)
 			lun->pr.doubt |= bit;
@@ -944,6 +944,9 @@ static bool may_send(struct lun_op *op, const struct pr_request *req,
 static void give_up(struct lun *lun, struct lun_op *op, struct lun_path *path,
 		    const struct pr_request *req, unsigned long since)
 {
+	/* No worker was free for it: that says nothing of the path. */
+	if (!READ_ONCE(path->p->cmd.tries))
+		return;
 	if (command_running(path) && !cancelled(op) &&
 	    time_after_eq(jiffies, since + command_timeout(req->action) * HZ) &&
 	    lun_path_fail(lun, path, "no answer to a command"))

@@ -27,7 +27,8 @@ module_param(queue_if_no_path_timeout_secs, uint, 0644);
 MODULE_PARM_DESC(queue_if_no_path_timeout_secs,
 		 "seconds without a path after which queue_if_no_path is turned off; 0 = never");
 
-static struct workqueue_struct *route_wq;
+/* Deciding, and sending, which may wait for what was decided: with a rescuer each. */
+static struct workqueue_struct *route_wq, *send_wq;
 
 static struct target_io *target_io(struct bio *bio)
 {
@@ -128,8 +129,17 @@ static struct target_path *path_that_flushes(struct target *t, const struct path
 {
 	u32 i;
 
-	for (i = 0; i < set->count && !bdev_write_cache(path->dev->bdev); i++) {
+	if (likely(bdev_write_cache(path->dev->bdev)))
+		return path;
+	for (i = 0; i < set->count; i++) {
 		struct target_path *other = &t->path[set->slot[i].path];
+
+		if (path_usable(other) && bdev_write_cache(other->dev->bdev))
+			return other;
+	}
+	/* One of a group that a handler would have to activate could not. */
+	for (i = 0; i < t->paths && !t->activation; i++) {
+		struct target_path *other = &t->path[i];
 
 		if (path_usable(other) && bdev_write_cache(other->dev->bdev))
 			return other;
@@ -149,7 +159,9 @@ static struct target_path *choose_path(struct target *t, const struct bio *bio)
 	if (unlikely(!set->count))
 		goto out;
 	cursor = get_cpu_ptr(t->cursor);
-	if (bio && current->plug && bio->bi_iter.bi_sector == cursor->next)
+	/* 6.12 has a plug for each bio: one of the submitter holds a request by now. */
+	if (bio && current->plug && current->plug->rq_count &&
+	    bio->bi_iter.bi_sector == cursor->next)
 		path = same_path(t, set, cursor, bio);
 	if (!path) {
 		cursor->run = 0;
@@ -566,6 +578,9 @@ static struct choice choose_group(struct target *t)
 			t->wanted_group = -1;
 		choice.bypassed = view[group].bypassed;
 	}
+	/* Whoever still wants one asks again. */
+	if (group < 0 && !path_coming(t))
+		t->wanted = false;
 	choice.group = group;
 	choice.anew = t->anew;
 	t->anew = false;
@@ -683,12 +698,13 @@ static void settle(struct target *t, struct bio *bio)
 {
 	struct target_io *io = target_io(bio);
 	bool late = time_after(jiffies, io->parked_at + lun_timeout(t->lun));
+	bool undecided = lun_undecided(t->lun);
 
 	if (READ_ONCE(t->suspending) && dm_noflush_suspending(t->ti))
 		end_with(bio, BLK_STS_DM_REQUEUE);
-	else if (lun_undecided(t->lun) && !late)
+	else if (undecided && !late)
 		park(t, &t->disputed, bio, PARKED_CHECK);
-	else if (late || (op_is_write(bio_op(bio)) && !lun_gate(t->lun)))
+	else if (undecided || (op_is_write(bio_op(bio)) && !lun_gate(t->lun)))
 		end_with(bio, BLK_STS_RESV_CONFLICT);
 	else
 		send_again(t, bio);
@@ -697,15 +713,31 @@ static void settle(struct target *t, struct bio *bio)
 static void route_work(struct work_struct *work)
 {
 	struct target *t = container_of(to_delayed_work(work), struct target, work);
-	struct bio_list parked, disputed;
-	struct blk_plug plug;
-	unsigned long flags;
 	unsigned int noio = memalloc_noio_save();
 	unsigned long look;
-	struct bio *bio;
 
 	rebuild(t);
 	look = limit_queueing(t);
+	queue_work(send_wq, &t->send);
+	/* Does nothing if an I/O that waits wants to be looked at earlier. */
+	if (look)
+		queue_delayed_work(route_wq, &t->work, look);
+	memalloc_noio_restore(noio);
+}
+
+/*
+ * May wait until the paths that it sends to have room, and so for as long as one that
+ * has just died keeps what it has; the choice of paths does not wait for that.
+ */
+static void send_work(struct work_struct *work)
+{
+	struct target *t = container_of(work, struct target, send);
+	unsigned int noio = memalloc_noio_save();
+	struct bio_list parked, disputed;
+	struct blk_plug plug;
+	unsigned long flags;
+	struct bio *bio;
+
 	spin_lock_irqsave(&t->lock, flags);
 	parked = t->parked;
 	bio_list_init(&t->parked);
@@ -719,9 +751,6 @@ static void route_work(struct work_struct *work)
 	while ((bio = bio_list_pop(&parked)))
 		send_again(t, bio);
 	blk_finish_plug(&plug);
-	/* Does nothing if an I/O that waits wants to be looked at earlier. */
-	if (look)
-		queue_delayed_work(route_wq, &t->work, look);
 	memalloc_noio_restore(noio);
 }
 
@@ -735,11 +764,11 @@ static void tell_path(struct target *t, struct target_path *path)
 	for (i = 0; i < t->paths; i++)
 		valid += !test_bit(LUN_PATH_FAILED, &t->path[i].lun_path->flags);
 	if (failures != path->failures || (failed && !path->failed_told)) {
-		dm_path_uevent(DM_UEVENT_PATH_FAILED, t->ti, path->lun_path->name, valid);
+		dm_path_uevent(DM_UEVENT_PATH_FAILED, t->ti, path->dev->name, valid);
 		WRITE_ONCE(path->failed_told, true);
 	}
 	if (!failed && path->failed_told) {
-		dm_path_uevent(DM_UEVENT_PATH_REINSTATED, t->ti, path->lun_path->name, valid);
+		dm_path_uevent(DM_UEVENT_PATH_REINSTATED, t->ti, path->dev->name, valid);
 		WRITE_ONCE(path->failed_told, false);
 	}
 	WRITE_ONCE(path->failures, failures);
@@ -877,6 +906,7 @@ int route_alloc(struct target *t)
 	bio_list_init(&t->parked);
 	bio_list_init(&t->disputed);
 	INIT_DELAYED_WORK(&t->work, route_work);
+	INIT_WORK(&t->send, send_work);
 	INIT_WORK(&t->events, events_work);
 	t->set_unused = get_state_synchronize_rcu();
 	t->needs = needs_of(t);
@@ -942,6 +972,7 @@ void route_stop(struct target *t)
 	if (t->activation)
 		activation_stop(t->activation);
 	cancel_delayed_work_sync(&t->work);
+	cancel_work_sync(&t->send);
 	cancel_work_sync(&t->events);
 	activation_destroy(t->activation);
 	t->activation = NULL;
@@ -950,10 +981,18 @@ void route_stop(struct target *t)
 int route_init(void)
 {
 	route_wq = alloc_workqueue("prmpath", WQ_UNBOUND | WQ_MEM_RECLAIM, 0);
-	return route_wq ? 0 : -ENOMEM;
+	if (!route_wq)
+		return -ENOMEM;
+	send_wq = alloc_workqueue("prmpath_send", WQ_UNBOUND | WQ_MEM_RECLAIM, 0);
+	if (!send_wq) {
+		destroy_workqueue(route_wq);
+		return -ENOMEM;
+	}
+	return 0;
 }
 
 void route_exit(void)
 {
 	destroy_workqueue(route_wq);
+	destroy_workqueue(send_wq);
 }

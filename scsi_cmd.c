@@ -86,13 +86,16 @@ static void scsi_cmd_work(struct work_struct *work)
 	unsigned int noio = memalloc_noio_save();
 	ktime_t begin = ktime_get();
 	struct scsi_sense_hdr sshdr;
-	int result, resid, delay;
+	int result, resid = cmd->len, delay;
 	bool again;
 
 	cmd->attention = false;
-	cmd->tries = 0;
-	do {
-		cmd->tries++;
+	memset(&cmd->result, 0, sizeof(cmd->result));
+	/* Whoever wanted it gave up before there was a worker: it is not sent (rule 6.3). */
+	cmd->class = PR_TRANSIENT;
+	again = !READ_ONCE(cmd->stop);
+	while (again) {
+		WRITE_ONCE(cmd->tries, cmd->tries + 1);
 		result = prm_scsi_execute(cmd->sdev, cmd->cdb, cmd->out,
 					  cmd->len ? cmd->data : NULL, cmd->len,
 					  cmd->timeout_s * HZ, &sshdr, &resid);
@@ -105,7 +108,8 @@ static void scsi_cmd_work(struct work_struct *work)
 						  cmd->deadline);
 		if (again && delay)
 			msleep(delay);
-	} while (again && !READ_ONCE(cmd->stop) && time_before(jiffies, cmd->deadline));
+		again = again && !READ_ONCE(cmd->stop) && time_before(jiffies, cmd->deadline);
+	}
 
 	cmd->transferred = cmd->len - min_t(u32, cmd->len, max(resid, 0));
 	cmd->usecs = ktime_us_delta(ktime_get(), begin);
@@ -176,6 +180,7 @@ int scsi_cmd_grow(struct scsi_cmd *cmd, u32 size)
 void scsi_cmd_start(struct scsi_cmd *cmd)
 {
 	__module_get(THIS_MODULE);
+	WRITE_ONCE(cmd->tries, 0);
 	WARN_ON_ONCE(!queue_work(cmd->action == PR_ACT_COUNT ? scsi_check_wq : scsi_cmd_wq,
 				 &cmd->work));
 }

@@ -26,9 +26,9 @@
  * @action: what it is, for classification; PR_ACT_COUNT for TEST UNIT READY
  * @timeout_s: of the command at the device
  * @deadline: in jiffies: no further try starts after it
- * @stop: nobody wants it any more: no further try
+ * @stop: nobody wants it any more: no further try, nor a first one
  * @done: called from process context when it has ended; it may free @work
- * @class: how it ended
+ * @class: how it ended; PR_TRANSIENT if it was not sent
  * @result: the last status and sense
  * @attention: a unit attention on the way told of resets or preemption
  * @transferred: bytes of @data that arrived

@@ -90,7 +90,8 @@ struct target_group {
  * @refusal_told: a write was refused since the gate closed, and logged
  * @no_path_since: jiffies
  * @no_path: there is no path at all, since @no_path_since
- * @work: rebuilds the set and sends what is parked
+ * @work: rebuilds the set; never waits for I/O
+ * @send: then sends what is parked
  * @events: tells the world about paths and groups; may block, I/O never waits for it
  * @groups: entries in @group
  * @paths: entries in @path
@@ -130,6 +131,7 @@ struct target {
 	unsigned long no_path_since;
 	bool no_path;
 	struct delayed_work work;
+	struct work_struct send;
 	struct work_struct events;
 	u32 groups;
 	u32 paths;

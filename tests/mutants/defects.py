@@ -19,6 +19,21 @@ MUTANTS = [
     ('3.2-uncounted', 'route.c', r'hostile\.write_before_a_registration',
      ('this_cpu_inc(*path->lun_path->writes);', ';'),
      ('this_cpu_dec(*path->lun_path->writes);\n\tif', ';\n\tif')),
+    ('3.6-registers-under-writes', 'pr_map.c', r'hostile\.write_beside_a_forced_open',
+     ('lun->registering |= lun->state', 'lun->registering |= 0 && lun->state')),
+    ('5.2-registering-fails-io', 'lun.c', r'hostile\.write_beside_a_forced_open',
+     ('(registering || (READ_ONCE', '(0 || (READ_ONCE')),
+    ('5.2-sending-holds-up-decisions', 'route.c', r'hostile\.no_room_on_a_path',
+     ('static void route_work(struct work_struct *work)\n{',
+      'static void send_work(struct work_struct *work);\n\n'
+      'static void route_work(struct work_struct *work)\n{'),
+     ('queue_work(send_wq, &t->send);', 'send_work(&t->send);')),
+    ('5.4-verdict-of-long-ago', 'route.c', r'hostile\.verdict_while_no_room',
+     ('else if (undecided || (op_is_write', 'else if (late || (op_is_write')),
+    ('5.12-any-plug', 'route.c', r'limits\.one_by_one',
+     ('current->plug->rq_count &&', '1 &&')),
+    ('5.12-flush-of-one-group', 'route.c', r'limits\.one_path_denies_the_cache',
+     ('i < t->paths && !t->activation', 'i < t->paths && 0')),
     ('3.2-removed-unseen', 'lun.c', r'hostile\.removed_before_the_first_look',
      ('unseen = lun->pr.unseen &&', 'unseen = 0 &&')),
     ('5.11-first-look-once', 'lun.c', r'hostile\.first_look_without_an_answer',
@@ -152,9 +167,9 @@ MUTANTS = [
     ('path-in-two-groups', 'table.c', r'groups\.wrong_lines',
      ('if (!strcmp(t->path[i].name, path->name))', 'if (0)')),
     ('uevent-failed-missing', 'route.c', r'groups\.uevents',
-     ('dm_path_uevent(DM_UEVENT_PATH_FAILED, t->ti, path->lun_path->name, valid);', ';')),
+     ('dm_path_uevent(DM_UEVENT_PATH_FAILED, t->ti, path->dev->name, valid);', ';')),
     ('uevent-reinstated-missing', 'route.c', r'groups\.uevents_dead',
-     ('dm_path_uevent(DM_UEVENT_PATH_REINSTATED, t->ti, path->lun_path->name, valid);', ';')),
+     ('dm_path_uevent(DM_UEVENT_PATH_REINSTATED, t->ti, path->dev->name, valid);', ';')),
     ('uevent-miscounts', 'route.c', r'groups\.uevents',
      ('valid += !test_bit(LUN_PATH_FAILED,', 'valid += 1 || test_bit(LUN_PATH_FAILED,')),
     ('event-about-nothing', 'route.c', r'groups\.uevents',
@@ -513,7 +528,7 @@ MUTANTS = [
         'fault.error_table',        # state.keys == []
         'table.linear_and_back',    # keys == [], 'registrations left'
      ],
-     ('op = leave_op(members);', 'op = leave_op(members);\n\top->pr.paths = 0;')),
+     ('op = leave_op(members);', 'op = leave_op(members);\n\top->leaving = 0;')),
 
     # Without moving the reservation first, and though a retained one stands on it
     ('4.8-holder-is-unregistered', 'pr_map.c', [

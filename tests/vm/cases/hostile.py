@@ -8,6 +8,7 @@ from errno import EBUSY, EIO, EOPNOTSUPP, ETIMEDOUT
 
 import cases
 from cases import Single, Topology, case, expect, poll, without_udev
+from groups import create, rr
 from hostile_target import HostileLoop, descriptor, fixed
 from sessions import Raw, hold, try_open
 
@@ -489,6 +490,106 @@ def write_before_a_registration(t):
     expect(control.state()['holder_nexus'] == holder, control.state())
 
 
+@case(topology='hostile', rules=['3.6', '5.1'], hosts=('a',))
+def write_beside_a_forced_open(t):
+    """a forced open that fails: the session without reservation writes nothing under its registrations"""
+    control = t.lun.target
+    mpa = t.a.prmpath('mpa', f'pr_key {K:#x} pr_register open pr_poll 0')
+    hold(t, mpa, 'no_reserve').opened()
+    write = f'dd if=/dev/zero of={mpa} bs=4k count=1 oflag=direct,nonblock conv=notrunc'
+    with without_udev(t.vm):
+        t.a.check(write)
+        control.call('keys', key=FOREIGN, holder=True)
+        # Refused, once told to go on; the paths are registered by then.
+        control.rules({**answer(TAKE, 5, 0x24, 0), 'delay': 600})
+        forced = hold(t, mpa, 'forced')
+        waits(control)
+        expect(control.state()['keys'] == [FOREIGN, K, K], control.state())
+        last = control.log()[-1][0]
+        job = t.a.spawn(write)
+        poll(lambda: inflight(mpa) == 1, 20, 'a write waits')
+        expect(not control.log(last), control.log(last))
+        control.call('go')
+        expect(not forced.settled(), 'PREEMPT AND ABORT was refused')
+        code, out = job.wait(60)
+    expect(code and 'Invalid exchange' in out, f'the write after it: {code} {out}')
+    expect(control.state()['keys'] == [FOREIGN], control.state())
+    writes = [entry for entry in control.log(last) if entry[2] in WRITE['op']]
+    expect(writes and all(entry[4] == 0x18 for entry in writes), control.log(last))
+    expect(mpa.status()['state'] == 'no_reserve', mpa.status())
+
+
+def inflight(mp):
+    """How many writes have not ended."""
+    name = mp.host.check(f'basename $(readlink -f {mp})').strip()
+    return int(mp.host.check(f'cat /sys/block/{name}/inflight').split()[1])
+
+
+def no_room(t, mp, path):
+    """16 writes that waited for a path are sent down this one, which has room for 4 and ends none."""
+    control = t.lun.target
+    for disk in t.a.paths:
+        t.a.check(f'cd /sys/block/{disk.name}; echo 4 > queue/nr_requests; echo 300 > device/timeout')
+        mp.message('fail_path', disk.number)
+    job = t.a.spawn(f'fio --name=parked --filename={mp} --direct=1 --rw=randwrite --bs=4k --size=16m '
+                    '--number_ios=16 --ioengine=libaio --iodepth=16')
+    poll(lambda: inflight(mp) == 16, 60, '16 writes wait')
+    control.rules({**WRITE, 'path': path, 'delay': 600})
+    mp.message('reinstate_path', t.a.paths[path].number)
+    poll(lambda: control.state()['waiting'] == 4, 30, 'the path has no more room')
+    return job
+
+
+def goes_on(t, mp, path, job):
+    """The other path takes what comes, and at last all has been written."""
+    control = t.lun.target
+    other = t.a.paths[1 - path]
+    mp.message('fail_path', t.a.paths[path].number)
+    mp.message('reinstate_path', other.number)
+    before = control.writes()
+    t.a.check(f'dd if=/dev/zero of={mp} bs=4k count=1 seek=5000 oflag=direct conv=notrunc', timeout=30)
+    expect(control.writes() == before + 1 and control.state()['waiting'] == 4, control.state())
+    yield
+    control.rules()
+    control.call('go')
+    code, out = job.wait(60)
+    expect(code == 0, out)
+    yield
+
+
+@case(topology='hostile', rules=['5.2', '5.12'], hosts=('a',))
+def no_room_on_a_path(t):
+    """writes that wait for room on a path that fails do not keep others from the next group"""
+    mp = create(t, *(rr(path) for path in t.a.paths), features='queue_if_no_path')
+    with without_udev(t.vm):
+        for _ in goes_on(t, mp, 0, no_room(t, mp, 0)):
+            pass
+
+
+@case(topology='hostile', rules=['5.4'], hosts=('a',))
+def verdict_while_no_room(t):
+    """a conflict that was judged in time is none, however long the write had to wait after that"""
+    control = t.lun.target
+    mp = create(t, *(rr(path) for path in t.a.paths),
+                features=f'queue_if_no_path pr_key {K:#x} pr_poll 0 pr_timeout 4')
+    hold(t, mp).opened()
+    mp.wait_status(state='owner', keys_own='2')
+    path = int(control.state()['holder_nexus'].split(':')[1])
+    with without_udev(t.vm):
+        steps = goes_on(t, mp, path, no_room(t, mp, path))
+        next(steps)
+        Raw(t.a, K).unregister(1 - path)
+        begin = time.monotonic()
+        job = t.a.spawn(f'dd if=/dev/zero of={mp} bs=4k count=1 seek=5001 oflag=direct conv=notrunc')
+        poll(lambda: control.state()['keys'] == [K, K], 30, 'the path is registered again')
+        poll(lambda: time.monotonic() - begin > 6, 30, 'longer than pr_timeout')
+        expect(job.poll() is None, f'the write did not wait: {job.output()}')
+        next(steps)
+        code, out = job.wait(60)
+        expect(code == 0, out)
+    expect(mp.status()['state'] == 'owner', mp.status())
+
+
 def rest(control):
     """Whoever asked the target has given up for now."""
     last = [None, 0]
@@ -526,7 +627,7 @@ def holder_alone(t):
 def open_unseen(t, options):
     """An open of two commands, between which another host registers; no keys can be read since."""
     control = t.lun.target
-    mpa = idle(t, 'pr_poll 0 pr_timeout 4')
+    mpa = idle(t, 'pr_poll 0 pr_timeout 12')
     last = control.log()[-1][0]
     control.rules({**RESERVE, 'delay': 600, 'times': 1}, {**KEYS, 'patch': {4: '0000000c'}})
     session = hold(t, mpa, options)

@@ -234,9 +234,15 @@ def one_path_denies_the_cache(t):
         t.a.check(f'echo 1 > /sys/block/{path.name}/device/rescan')
     mp = create(t, rr(*t.a.paths))
     t.a.check(f'echo temporary write through > /sys/block/{t.a.paths[0].name}/device/scsi_disk/*/cache_type')
-    with Cdbs(t) as sent:
-        t.a.check(f'python3 -c "import os; fd = os.open(\'{mp}\', os.O_RDWR); [os.fsync(fd) for n in range(6)]"')
-    expect(sent.count(SYNC_10, SYNC_16) == 6, sent.cdbs)
+
+    def flushed():
+        with Cdbs(t) as sent:
+            t.a.check(f'python3 -c "import os; fd = os.open(\'{mp}\', os.O_RDWR); [os.fsync(fd) for n in range(6)]"')
+        expect(sent.count(SYNC_10, SYNC_16) == 6, sent.cdbs)
+    flushed()
+    # Also if the only path of the group in use is the one that denies it.
+    reload(t, mp, *(rr(path) for path in t.a.paths))
+    flushed()
 
 
 def write_and_compare(t, device, seed, sizes):
@@ -346,6 +352,25 @@ def merging(t):
         reload(t, mp, group(selector, (first, 1), (second, 1)))
         counts[selector] = requests(mp)
     expect(max(counts.values()) <= raw * 1.2, f'{counts} requests, {raw} on the raw path')
+
+
+@case(topology='bare', rules=['5.12'])
+def one_by_one(t):
+    """sequential reads that are submitted one by one, which nothing could merge, take both paths"""
+    ScsiDebug(t)
+    mp = create(t, rr(*t.a.paths))
+    delay = '/sys/bus/pseudo/drivers/scsi_debug/ndelay'
+    # None ends before the last is sent. Accepted when nothing is under way.
+    poll(lambda: t.a.run(f'echo 900000000 > {delay}')[0] == 0, 20, 'ndelay')
+
+    def reads():
+        return [int(t.a.check(f'cat /sys/block/{path.name}/stat').split()[0]) for path in t.a.paths]
+    before = reads()
+    t.a.check(f'fio --name=one --filename={mp} --direct=1 --rw=read --bs=64k --number_ios=16 '
+              '--ioengine=libaio --iodepth=16 --iodepth_batch_submit=1')
+    counts = [now - then for now, then in zip(reads(), before)]
+    poll(lambda: t.a.run(f'echo 20000 > {delay}')[0] == 0, 20, 'ndelay')
+    expect(min(counts) >= 6 and sum(counts) >= 16, counts)
 
 
 @case(topology='bare', rules=['5.12'])
