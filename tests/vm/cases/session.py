@@ -161,11 +161,12 @@ def dirty_pages(t):
     mp = ready(t)
     with Commands(t.vm) as commands:
         check_write(t.a, mp, 0x43, offset=7, count=200, flags='')
+        # udev may have it open, too.
+        mp.wait_status(state='free')
     expect(read_byte(t.b, t.b.paths[0], offset=206) == 0x43, 'written')
     kinds = [(c[0], c[1] & 31 if c[0] == 0x5f else 0) for c in commands.cdbs]
     release = kinds.index((0x5f, RELEASE))
     expect((WRITE_10, 0) in kinds[:release] and (WRITE_10, 0) not in kinds[release:], kinds)
-    mp.wait_status(state='free')
 
 
 @case(topology='tcm_loop', rules=['4.5'])
