@@ -469,7 +469,7 @@ static void publish(struct lun *lun)
 	if (unused)
 		WRITE_ONCE(lun->unused, get_state_synchronize_rcu());
 	if (!lun->pr.registering) {
-		/* After they are back; pairs with lun_path_pending(). */
+		/* After they are back; pairs with lun_registering(). */
 		smp_store_release(&lun->registering, false);
 	}
 	if (gate) {
@@ -1217,7 +1217,9 @@ static u64 quiet_paths(struct lun *lun, u64 paths)
 static u64 wait_quiet(struct lun *lun, struct lun_op *op, const struct pr_request *req,
 		      u64 paths)
 {
-	unsigned long until = jiffies + msecs_to_jiffies(QUIET_MS);
+	/* There is nobody else to wait if all I/O does. */
+	unsigned long until = jiffies + (lun->pr.registering ? COMMAND_TIMEOUT_S * HZ :
+					 msecs_to_jiffies(QUIET_MS));
 	u64 quiet, noisy;
 	int i;
 
@@ -2974,6 +2976,20 @@ void lun_path_reinstate(struct lun *lun, struct lun_path *path)
 }
 
 /**
+ * lun_registering - does all I/O wait for an open that registers?
+ * @lun: the LUN
+ *
+ * That ends by itself.
+ *
+ * Context: any. What is read after it of the paths is no older.
+ */
+bool lun_registering(const struct lun *lun)
+{
+	/* Pairs with publish(). */
+	return smp_load_acquire(&lun->registering);
+}
+
+/**
  * lun_path_pending - does this path only wait for its registration, or for an open's?
  * @lun: the LUN
  * @path: the path
@@ -2985,8 +3001,7 @@ void lun_path_reinstate(struct lun *lun, struct lun_path *path)
 bool lun_path_pending(const struct lun *lun, const struct lun_path *path)
 {
 	u64 bit = path_bit(path->p->index);
-	/* Pairs with publish(). */
-	bool registering = smp_load_acquire(&lun->registering);
+	bool registering = lun_registering(lun);
 
 	return !path_flag(path, LUN_PATH_FAILED) &&
 	       !path_flag(path, LUN_PATH_ADMITTED) &&

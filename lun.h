@@ -117,6 +117,7 @@ bool lun_conflict(struct lun *lun, struct lun_path *path);
 bool lun_undecided(const struct lun *lun);
 bool lun_path_fail(struct lun *lun, struct lun_path *path, const char *reason);
 void lun_path_reinstate(struct lun *lun, struct lun_path *path);
+bool lun_registering(const struct lun *lun);
 bool lun_path_pending(const struct lun *lun, const struct lun_path *path);
 unsigned int lun_timeout(const struct lun *lun);
 

@@ -461,7 +461,8 @@ static enum stage register_paths(struct pr_op *op, u64 paths, enum stage then)
 static bool send_new(struct pr_lun *lun, const struct pr_op *op, struct pr_request *req,
 		     u64 paths)
 {
-	lun->registering |= lun->state == PR_STATE_NO_RESERVE && op->kind == PR_OP_OPEN;
+	lun->registering |= paths && lun->state == PR_STATE_NO_RESERVE &&
+			    op->kind == PR_OP_OPEN;
 	send_register(lun, req, paths, 0, lun->cfg.key);
 	req->quiet = lun->registering || lun->state == PR_STATE_OWNER;
 	return paths != 0;

@@ -158,7 +158,7 @@ static void info_path(struct target *t, struct target_path *path,
 {
 	struct path_load load = sum_load(t, path->slot.path);
 
-	line_print(line, " %s %c %d ", path->dev->name, path_letter(path->lun_path),
+	line_print(line, " %s %c %d ", path->lun_path->name, path_letter(path->lun_path),
 		   atomic_read(&path->lun_path->fail_count));
 	if (selector->print_info) {
 		line_add(line, selector->print_info(&path->slot, &load, line_end(line),
@@ -224,7 +224,7 @@ static void table_group(const struct target *t, const struct target_group *group
 	for (i = 0; i < group->paths; i++) {
 		const struct target_path *path = &t->path[group->first + i];
 
-		line_print(line, " %s", path->dev->name);
+		line_print(line, " %s", path->lun_path->name);
 		if (!group->path_words)
 			continue;
 		line_print(line, " ");
@@ -265,7 +265,7 @@ static void print_ima(struct target *t, struct line *line)
 			   group->selector->name);
 		for (i = group->first; i < group->first + group->paths; i++)
 			line_print(line, ",path_%u=%s,state_%u=%c", i,
-				   t->path[i].dev->name, i,
+				   t->path[i].lun_path->name, i,
 				   path_letter(t->path[i].lun_path));
 	}
 	line_print(line, ";");

@@ -294,11 +294,12 @@ static void park(struct target *t, struct bio_list *list, struct bio *bio,
 	spin_unlock_irqrestore(&t->lock, flags);
 }
 
-/* Nothing but a handler at work, which ends by itself, holds I/O for longer. */
+/* Nothing but an open or a handler at work, which end by themselves, holds I/O for longer. */
 static bool wait_on(struct target *t, bool late)
 {
 	if (late)
-		return t->activation && activation_working(t->activation);
+		return lun_registering(t->lun) ||
+		       (t->activation && activation_working(t->activation));
 	return path_coming(t);
 }
 
@@ -557,17 +558,23 @@ static struct choice choose_group(struct target *t)
 	struct choice choice = { };
 	struct path_group_view view[PRM_MAX_GROUPS];
 	unsigned long flags;
-	int group, wanted;
+	int group = -1, wanted;
+	bool none;
 	u32 g;
 
+	none = lun_registering(t->lun);
 	for (g = 0; g < t->groups; g++)
 		view[g].usable = hweight64(usable_paths(t, g));
+	/* Some of them only since they go or come just now; pairs with publish() in lun.c. */
+	smp_rmb();
+	none |= lun_registering(t->lun);
 
 	spin_lock_irqsave(&t->lock, flags);
 	for (g = 0; g < t->groups; g++)
 		view[g].bypassed = t->group[g].bypassed;
 	wanted = t->wanted_group;
-	group = path_group_choose(view, t->groups, t->group_now, wanted);
+	if (!none)
+		group = path_group_choose(view, t->groups, t->group_now, wanted);
 	if (group >= 0) {
 		t->group_now = group;
 		/*
@@ -584,7 +591,7 @@ static struct choice choose_group(struct target *t)
 	choice.group = group;
 	choice.anew = t->anew;
 	t->anew = false;
-	choice.needed = t->wanted || !bio_list_empty(&t->parked) ||
+	choice.needed = t->wanted || t->sending || !bio_list_empty(&t->parked) ||
 			!bio_list_empty(&t->disputed);
 	spin_unlock_irqrestore(&t->lock, flags);
 	return choice;
@@ -625,9 +632,12 @@ static u64 lost_paths(struct target *t)
 /* Those of the chosen group that can take I/O now; the others are brought up. */
 static u64 active_paths(struct target *t, const struct choice *choice)
 {
-	u64 lost = lost_paths(t);
-	u64 paths;
+	u64 lost, paths;
 
+	/* The group is what it was when they are back. */
+	if (choice->group < 0 && !choice->anew && lun_registering(t->lun))
+		return 0;
+	lost = lost_paths(t);
 	if (t->activation && (choice->anew || choice->group < 0))
 		activation_forget(t->activation);
 	if (choice->group < 0)
@@ -663,7 +673,7 @@ static void rebuild(struct target *t)
 static unsigned long limit_queueing(struct target *t)
 {
 	unsigned long limit = (unsigned long)READ_ONCE(queue_if_no_path_timeout_secs) * HZ;
-	bool usable = usable_paths(t, -1), over = false;
+	bool usable = lun_registering(t->lun) || usable_paths(t, -1), over = false;
 	unsigned long flags, left = 0;
 
 	/* One that waits for its registration has its time (rule 5.2). */
@@ -714,12 +724,15 @@ static void route_work(struct work_struct *work)
 {
 	struct target *t = container_of(to_delayed_work(work), struct target, work);
 	unsigned int noio = memalloc_noio_save();
-	unsigned long look;
+	unsigned long flags, look;
 
 	rebuild(t);
 	look = limit_queueing(t);
+	spin_lock_irqsave(&t->lock, flags);
+	if (t->sending || !bio_list_empty(&t->parked) || !bio_list_empty(&t->disputed))
+		look = PARKED_CHECK;
+	spin_unlock_irqrestore(&t->lock, flags);
 	queue_work(send_wq, &t->send);
-	/* Does nothing if an I/O that waits wants to be looked at earlier. */
 	if (look)
 		queue_delayed_work(route_wq, &t->work, look);
 	memalloc_noio_restore(noio);
@@ -743,6 +756,7 @@ static void send_work(struct work_struct *work)
 	bio_list_init(&t->parked);
 	disputed = t->disputed;
 	bio_list_init(&t->disputed);
+	t->sending = !bio_list_empty(&parked) || !bio_list_empty(&disputed);
 	spin_unlock_irqrestore(&t->lock, flags);
 
 	blk_start_plug(&plug);
@@ -751,6 +765,9 @@ static void send_work(struct work_struct *work)
 	while ((bio = bio_list_pop(&parked)))
 		send_again(t, bio);
 	blk_finish_plug(&plug);
+	spin_lock_irqsave(&t->lock, flags);
+	t->sending = false;
+	spin_unlock_irqrestore(&t->lock, flags);
 	memalloc_noio_restore(noio);
 }
 
@@ -764,11 +781,11 @@ static void tell_path(struct target *t, struct target_path *path)
 	for (i = 0; i < t->paths; i++)
 		valid += !test_bit(LUN_PATH_FAILED, &t->path[i].lun_path->flags);
 	if (failures != path->failures || (failed && !path->failed_told)) {
-		dm_path_uevent(DM_UEVENT_PATH_FAILED, t->ti, path->dev->name, valid);
+		dm_path_uevent(DM_UEVENT_PATH_FAILED, t->ti, path->lun_path->name, valid);
 		WRITE_ONCE(path->failed_told, true);
 	}
 	if (!failed && path->failed_told) {
-		dm_path_uevent(DM_UEVENT_PATH_REINSTATED, t->ti, path->dev->name, valid);
+		dm_path_uevent(DM_UEVENT_PATH_REINSTATED, t->ti, path->lun_path->name, valid);
 		WRITE_ONCE(path->failed_told, false);
 	}
 	WRITE_ONCE(path->failures, failures);
@@ -983,7 +1000,7 @@ int route_init(void)
 	route_wq = alloc_workqueue("prmpath", WQ_UNBOUND | WQ_MEM_RECLAIM, 0);
 	if (!route_wq)
 		return -ENOMEM;
-	send_wq = alloc_workqueue("prmpath_send", WQ_UNBOUND | WQ_MEM_RECLAIM, 0);
+	send_wq = alloc_workqueue("prmpath_send", WQ_UNBOUND | WQ_MEM_RECLAIM, WQ_MAX_ACTIVE);
 	if (!send_wq) {
 		destroy_workqueue(route_wq);
 		return -ENOMEM;

@@ -77,10 +77,11 @@ struct target_group {
  * @set_unused: grace period after which the other buffer may be written
  * @cursor: where each CPU stands
  * @load: what each CPU counted, by path; NULL unless @needs PATH_NEEDS_LOAD
- * @lock: the two lists, @wanted_group, @group_now, @anew, who is bypassed, and
+ * @lock: the two lists, @sending, @wanted_group, @group_now, @anew, who is bypassed, and
  *	queueing with @no_path and @no_path_since; taken from end_io
  * @parked: I/O without a path to go to
  * @disputed: I/O that met a conflict and waits for the verdict (rule 5.4)
+ * @sending: what was on them is being sent
  * @wanted_group: index of the initial or requested group until it is used, or -1
  * @group_now: the group of @set, or the last one that was; -1 to choose anew
  * @anew: the group is to be activated anew
@@ -120,6 +121,7 @@ struct target {
 	spinlock_t lock;	/* see above */
 	struct bio_list parked;
 	struct bio_list disputed;
+	bool sending;
 	int wanted_group;
 	int group_now;
 	bool anew;

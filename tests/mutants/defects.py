@@ -20,7 +20,9 @@ MUTANTS = [
      ('this_cpu_inc(*path->lun_path->writes);', ';'),
      ('this_cpu_dec(*path->lun_path->writes);\n\tif', ';\n\tif')),
     ('3.6-registers-under-writes', 'pr_map.c', r'hostile\.write_beside_a_forced_open',
-     ('lun->registering |= lun->state', 'lun->registering |= 0 && lun->state')),
+     ('lun->registering |= paths', 'lun->registering |= 0')),
+    ('3.5-slow-writes-fail-the-open', 'lun.c', r'hostile\.open_beside_slow_writes',
+     ('lun->pr.registering ? COMMAND_TIMEOUT_S * HZ', '0 ? COMMAND_TIMEOUT_S * HZ')),
     ('5.2-registering-fails-io', 'lun.c', r'hostile\.write_beside_a_forced_open',
      ('(registering || (READ_ONCE', '(0 || (READ_ONCE')),
     ('5.2-sending-holds-up-decisions', 'route.c', r'hostile\.no_room_on_a_path',
@@ -167,9 +169,9 @@ MUTANTS = [
     ('path-in-two-groups', 'table.c', r'groups\.wrong_lines',
      ('if (!strcmp(t->path[i].name, path->name))', 'if (0)')),
     ('uevent-failed-missing', 'route.c', r'groups\.uevents',
-     ('dm_path_uevent(DM_UEVENT_PATH_FAILED, t->ti, path->dev->name, valid);', ';')),
+     ('dm_path_uevent(DM_UEVENT_PATH_FAILED, t->ti, path->lun_path->name, valid);', ';')),
     ('uevent-reinstated-missing', 'route.c', r'groups\.uevents_dead',
-     ('dm_path_uevent(DM_UEVENT_PATH_REINSTATED, t->ti, path->dev->name, valid);', ';')),
+     ('dm_path_uevent(DM_UEVENT_PATH_REINSTATED, t->ti, path->lun_path->name, valid);', ';')),
     ('uevent-miscounts', 'route.c', r'groups\.uevents',
      ('valid += !test_bit(LUN_PATH_FAILED,', 'valid += 1 || test_bit(LUN_PATH_FAILED,')),
     ('event-about-nothing', 'route.c', r'groups\.uevents',
@@ -633,7 +635,6 @@ MUTANTS = [
 
     ('5.3-queued-io-is-not-failed', 'route.c', [
         'paths.taken_while_down',   # writer.failed(90): what was queued waits on, though fenced
-        'multipathd.takeover',      # writer.failed(90): likewise
      ],
      ('return refuse_write(t, bio);\n\tpath = ',
         'return io->parked ? without_path(t, bio) : refuse_write(t, bio);\n\tpath = ')),

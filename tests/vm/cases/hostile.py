@@ -519,6 +519,35 @@ def write_beside_a_forced_open(t):
     expect(mpa.status()['state'] == 'no_reserve', mpa.status())
 
 
+@case(topology='hostile', rules=['3.5', '3.6', '5.1'], hosts=('a',))
+def open_beside_slow_writes(t):
+    """an open of a session without reservation waits for its older writes before it registers"""
+    control = t.lun.target
+    mpa = t.a.prmpath('mpa', f'pr_key {K:#x} pr_register open pr_poll 0')
+    hold(t, mpa, 'no_reserve').opened()
+    with without_udev(t.vm):
+        rest(control)
+        control.rules({**WRITE, 'delay': 600, 'times': 2})
+        jobs = []
+        for number in range(2):         # one for each path
+            jobs.append(t.a.spawn(f'dd if=/dev/zero of={mpa} bs=4k count=1 seek={number} '
+                                  'oflag=direct,nonblock conv=notrunc'))
+            poll(lambda: control.state()['waiting'] == len(jobs), 20, 'a write waits')
+        last = control.log()[-1][0]
+        session = hold(t, mpa)
+        poll(lambda: [IN, 0] in [entry[2:4] for entry in control.log(last)], 20, 'keys are read')
+        begin = time.monotonic()
+        poll(lambda: time.monotonic() - begin > 1.5, 10, 'longer than a path of an owner waits')
+        expect(not any(entry[2] == OUT for entry in control.log(last)), control.log(last))
+        control.call('go')
+        session.opened()
+        for job in jobs:
+            code, out = job.wait(60)
+            expect(code == 0, out)
+    state = control.state()
+    expect(state['keys'] == [K, K] and state['holder'] == K, state)
+
+
 def inflight(mp):
     """How many writes have not ended."""
     name = mp.host.check(f'basename $(readlink -f {mp})').strip()

@@ -122,6 +122,9 @@ def taken_while_down(t):
     writer = Writer(t, mpa, threads=2).opened()
     writer.goes_on()
     down(mpa, t.a.paths)
+    # The writes wait in our queue, and no more in those of the paths.
+    poll(lambda: all(t.a.check(f'cat /sys/block/{path.name}/inflight').split() == ['0', '0']
+                     for path in t.a.paths), 30, 'the paths have given back what they had')
     hold(t, mpb, 'forced').opened()
     after = blocks(t.b, mpb), blocks(t.b, mpb, 64)
     expect(not writer.errors(), 'the writes are not queued')
