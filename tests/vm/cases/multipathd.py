@@ -847,7 +847,7 @@ def mounted(t, mp):
 def at_the_target(t):
     """Who holds the LUN, and how many nexuses are registered, by LIO's own files: no path needed."""
     out = t.vm.check(f'cd {t.lun.backstore.path}/pr && cat res_holder res_pr_registered_i_pts')
-    return 'No SPC-3 Reservation holder' not in out, len(re.findall('PR Key', out.split('\n', 1)[1]))
+    return 'No SPC-3 Reservation holder' not in out, len(re.findall('Key: 0x', out.split('\n', 1)[1]))
 
 
 def all_gone(t):
