@@ -44,6 +44,7 @@
 #define COMMAND_TIMEOUT_S	10	/* E34 */
 #define ABORT_TIMEOUT_S		60
 #define QUIET_MS		200	/* for a path's writes to end before it is registered */
+#define QUIET_OTHERS_MS		2000	/* likewise for an open, if others are ready */
 #define QUIET_CHECK_MS		10
 #define HEDGE_MS		1500	/* a read goes to the next path as well */
 #define ONCE_S			60	/* rule 2.4 */
@@ -1210,16 +1211,30 @@ static u64 quiet_paths(struct lun *lun, u64 paths)
 	return quiet;
 }
 
+static bool all_failed(const struct lun *lun, u64 paths)
+{
+	int i;
+
+	while (paths) {
+		paths = each_path(paths, &i);
+		if (!path_flag(lun->path[i], LUN_PATH_FAILED))
+			return false;
+	}
+	return true;
+}
+
 /*
  * Writes of before the paths lost their admission end soon, or these are left out for
  * now: others shall not wait for them, nor does the worker (rule 3.2).
  */
 static u64 wait_quiet(struct lun *lun, struct lun_op *op, const struct pr_request *req,
-		      u64 paths)
+		      u64 paths, unsigned long limit)
 {
-	/* There is nobody else to wait if all I/O does. */
-	unsigned long until = jiffies + (lun->pr.registering ? COMMAND_TIMEOUT_S * HZ :
-					 msecs_to_jiffies(QUIET_MS));
+	/* An open is not tried again: it waits for one of them as long as for a command. */
+	unsigned long most = lun->pr.registering ? COMMAND_TIMEOUT_S * HZ :
+						   msecs_to_jiffies(QUIET_MS);
+	unsigned long until = jiffies + min(most, time_left(limit) / 2);
+	unsigned long others = jiffies + msecs_to_jiffies(QUIET_OTHERS_MS);
 	u64 quiet, noisy;
 	int i;
 
@@ -1229,6 +1244,8 @@ static u64 wait_quiet(struct lun *lun, struct lun_op *op, const struct pr_reques
 	for (;;) {
 		quiet = quiet_paths(lun, paths);
 		if (quiet == paths || !may_send(op, req, until))
+			break;
+		if (quiet && (time_after(jiffies, others) || all_failed(lun, paths & ~quiet)))
 			break;
 		wait_event_timeout(lun->wait, !req->cleanup && cancelled(op),
 				   msecs_to_jiffies(QUIET_CHECK_MS));
@@ -1270,7 +1287,7 @@ static void execute(struct lun *lun, struct lun_op *op, struct pr_request *req,
 			   (!req->cleanup && cancelled(op)), time_left(soon));
 	if (req->quiet) {
 		reply->noisy = ready;
-		ready = wait_quiet(lun, op, req, ready);
+		ready = wait_quiet(lun, op, req, ready, until);
 		reply->noisy &= ~ready;
 	}
 	reply->unsent = req->paths & ~ready;

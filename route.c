@@ -294,12 +294,11 @@ static void park(struct target *t, struct bio_list *list, struct bio *bio,
 	spin_unlock_irqrestore(&t->lock, flags);
 }
 
-/* Nothing but an open or a handler at work, which end by themselves, holds I/O for longer. */
+/* Nothing but a handler at work, which ends by itself, holds I/O for longer. */
 static bool wait_on(struct target *t, bool late)
 {
 	if (late)
-		return lun_registering(t->lun) ||
-		       (t->activation && activation_working(t->activation));
+		return t->activation && activation_working(t->activation);
 	return path_coming(t);
 }
 
@@ -316,7 +315,7 @@ bool route_want(struct target *t)
 	bool late;
 
 	spin_lock_irqsave(&t->lock, flags);
-	if (!t->wanted) {
+	if (!t->wanted || lun_registering(t->lun)) {
 		t->wanted = true;
 		t->wanted_at = jiffies;
 	}
@@ -330,9 +329,13 @@ bool route_want(struct target *t)
 static int without_path(struct target *t, struct bio *bio)
 {
 	struct target_io *io = target_io(bio);
-	bool late = io->parked && time_after(jiffies, io->parked_at +
-						      lun_timeout(t->lun));
 	bool suspending = READ_ONCE(t->suspending);
+	bool late;
+
+	/* The time that an open holds it does not count. */
+	if (lun_registering(t->lun))
+		io->parked_at = jiffies;
+	late = io->parked && time_after(jiffies, io->parked_at + lun_timeout(t->lun));
 
 	if (bio->bi_opf & REQ_NOWAIT) {
 		/* Nothing is parked, but a group that is down has to come up for it. */
@@ -545,12 +548,14 @@ static bool group_pending(const struct target *t, int group)
  * @bypassed: it is a second choice
  * @anew: activate it anew
  * @needed: there is something to send
+ * @held: an open that registers holds all I/O for a while
  */
 struct choice {
 	int group;
 	bool bypassed;
 	bool anew;
 	bool needed;
+	bool held;
 };
 
 static struct choice choose_group(struct target *t)
@@ -559,21 +564,23 @@ static struct choice choose_group(struct target *t)
 	struct path_group_view view[PRM_MAX_GROUPS];
 	unsigned long flags;
 	int group = -1, wanted;
-	bool none;
 	u32 g;
 
-	none = lun_registering(t->lun);
+	/* Registering paths waits for RCU: so the open does not begin and end in between. */
+	rcu_read_lock();
+	choice.held = lun_registering(t->lun);
 	for (g = 0; g < t->groups; g++)
 		view[g].usable = hweight64(usable_paths(t, g));
 	/* Some of them only since they go or come just now; pairs with publish() in lun.c. */
 	smp_rmb();
-	none |= lun_registering(t->lun);
+	choice.held |= lun_registering(t->lun);
+	rcu_read_unlock();
 
 	spin_lock_irqsave(&t->lock, flags);
 	for (g = 0; g < t->groups; g++)
 		view[g].bypassed = t->group[g].bypassed;
 	wanted = t->wanted_group;
-	if (!none)
+	if (!choice.held)
 		group = path_group_choose(view, t->groups, t->group_now, wanted);
 	if (group >= 0) {
 		t->group_now = group;
@@ -635,7 +642,7 @@ static u64 active_paths(struct target *t, const struct choice *choice)
 	u64 lost, paths;
 
 	/* The group is what it was when they are back. */
-	if (choice->group < 0 && !choice->anew && lun_registering(t->lun))
+	if (choice->held && !choice->anew)
 		return 0;
 	lost = lost_paths(t);
 	if (t->activation && (choice->anew || choice->group < 0))
@@ -673,9 +680,10 @@ static void rebuild(struct target *t)
 static unsigned long limit_queueing(struct target *t)
 {
 	unsigned long limit = (unsigned long)READ_ONCE(queue_if_no_path_timeout_secs) * HZ;
-	bool usable = lun_registering(t->lun) || usable_paths(t, -1), over = false;
+	bool held = lun_registering(t->lun), usable = usable_paths(t, -1), over = false;
 	unsigned long flags, left = 0;
 
+	usable |= held && path_coming(t);
 	/* One that waits for its registration has its time (rule 5.2). */
 	if (limit && path_coming(t))
 		limit += lun_timeout(t->lun);
@@ -730,7 +738,7 @@ static void route_work(struct work_struct *work)
 	look = limit_queueing(t);
 	spin_lock_irqsave(&t->lock, flags);
 	if (t->sending || !bio_list_empty(&t->parked) || !bio_list_empty(&t->disputed))
-		look = PARKED_CHECK;
+		look = look ? min_t(unsigned long, look, PARKED_CHECK) : PARKED_CHECK;
 	spin_unlock_irqrestore(&t->lock, flags);
 	queue_work(send_wq, &t->send);
 	if (look)
