@@ -557,6 +557,9 @@ def inflight(mp):
 def no_room(t, mp, path):
     """16 writes that waited for a path are sent down this one, which has room for 4 and ends none."""
     control = t.lun.target
+    hung = '/proc/sys/kernel/hung_task_timeout_secs'    # on purpose
+    t.cleanup(t.vm.check, f'echo {t.vm.check(f"cat {hung}").strip()} > {hung}')
+    t.vm.check(f'echo 0 > {hung}')
     for disk in t.a.paths:
         t.a.check(f'cd /sys/block/{disk.name}; echo 4 > queue/nr_requests; echo 300 > device/timeout')
         mp.message('fail_path', disk.number)
@@ -575,6 +578,12 @@ def goes_on(t, mp, path, job):
     other = t.a.paths[1 - path]
     mp.message('fail_path', t.a.paths[path].number)
     mp.message('reinstate_path', other.number)
+
+    def back():
+        path = mp.status()['paths'][other.number]
+        return path['active'] and path['pr'] != 'pending'
+    # What comes before that waits in line behind the others.
+    poll(back, 40, 'the other path is back')
     before = control.writes()
     t.a.check(f'dd if=/dev/zero of={mp} bs=4k count=1 seek=5000 oflag=direct conv=notrunc', timeout=30)
     expect(control.writes() == before + 1 and control.state()['waiting'] == 4, control.state())
