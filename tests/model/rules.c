@@ -233,8 +233,9 @@ static void open_succeeded(struct world *w, unsigned int host, const struct view
 		      v->holder != EVERYBODY, "3: owner without a reservation");
 		NEVER(calm && h->op.why == PR_WHY_OK && !w->cfg->shared &&
 		      foreign_regs(v, host), "3.2: foreign registrations survive the open");
-		NEVER(calm && h->op.why == PR_WHY_OK && v->holder == (int)host &&
-		      !(w->cfg->quirks & SIM_SHARED) &&
+		/* An owner in doubt may find its holder path gone from the table (rule 4.8). */
+		NEVER(calm && h->op.why == PR_WHY_OK && h->op.started &&
+		      v->holder == (int)host && !(w->cfg->quirks & SIM_SHARED) &&
 		      (h->lun.holder == PR_NO_PATH || h->nexus[h->lun.holder] != v->nexus),
 		      "3: the holder path is noted wrongly");
 	}
