@@ -1225,7 +1225,7 @@ static bool all_failed(const struct lun *lun, u64 paths)
 
 /*
  * Writes of before the paths lost their admission end soon, or these are left out for
- * now: others shall not wait for them, nor does the worker (rule 3.2).
+ * now: others shall not wait for them for long, nor does the worker (rule 3.2).
  */
 static u64 wait_quiet(struct lun *lun, struct lun_op *op, const struct pr_request *req,
 		      u64 paths, unsigned long limit)
@@ -2999,6 +2999,7 @@ void lun_path_reinstate(struct lun *lun, struct lun_path *path)
  * That ends by itself.
  *
  * Context: any. What is read after it of the paths is no older.
+ * Return: true until they have their paths back.
  */
 bool lun_registering(const struct lun *lun)
 {
